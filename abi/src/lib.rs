@@ -1,0 +1,16 @@
+//! The public interface of Xen on x86-64 as data: numbers, structs and errnos, one file per public header.
+//!
+//! No behaviour lives here, and no unsafe code. Layouts are asserted where they are defined and compared with Debian's
+//! C headers by `compat-tests`. Every struct can be read from and written to plain bytes without exposing padding.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod errno;
+pub mod frame;
+pub mod handle;
+pub mod ids;
+
+pub use errno::{Errno, Result};
+pub use frame::{Gfn, GuestVirtual, MachineAddress, Mfn, Pfn};
+pub use handle::GuestHandle;
+pub use ids::{DomainId, GrantHandle, GrantRef, Pirq, Port, VcpuId, Virq};

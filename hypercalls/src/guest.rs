@@ -1,0 +1,75 @@
+//! The only reader and writer of guest pointers.
+//!
+//! A [`GuestHandle`] becomes a value by exactly one copy of the whole object; handlers work on the copy, so a guest
+//! that changes its memory meanwhile changes nothing. The range is checked against the hypervisor's addresses before
+//! the copy, for whole arrays at once. Source: Xen public header `arch-x86/xen.h`.
+
+use abi::{Errno, GuestHandle, GuestVirtual, Result};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Copies between the hypervisor and the calling guest's address space. Implementations stop at the first byte that
+/// is not mapped (or not writable) for the guest and answer `EFAULT`; ranges reach them already checked.
+pub trait GuestMemory {
+    /// Fills `to` from guest memory at `from`.
+    fn copy_in(&self, from: GuestVirtual, to: &mut [u8]) -> Result<()>;
+    /// Writes all of `from` to guest memory at `to`.
+    fn copy_out(&self, to: GuestVirtual, from: &[u8]) -> Result<()>;
+}
+
+/// Whether the caller has used up its turn: an interrupt, a wake-up or a timer wants this CPU.
+pub trait Preemption {
+    /// True when a long call should return [`crate::outcome::Failure::Preempted`] at the next clean point.
+    fn preempted(&self) -> bool;
+}
+
+/// Copies one `T` in. Errors: `EFAULT`.
+pub fn read<T: FromBytes + IntoBytes>(memory: &(impl GuestMemory + ?Sized), handle: GuestHandle<T>) -> Result<T> {
+    let mut value = T::new_zeroed();
+    copy_in_bytes(memory, handle.address(), value.as_mut_bytes())?;
+    Ok(value)
+}
+
+/// Copies one `T` out. Errors: `EFAULT`.
+pub fn write<T: IntoBytes + Immutable>(
+    memory: &(impl GuestMemory + ?Sized),
+    handle: GuestHandle<T>,
+    value: &T,
+) -> Result<()> {
+    copy_out_bytes(memory, handle.address(), value.as_bytes())
+}
+
+/// Copies elements `first..first + into.len()` of an array in. Errors: `EFAULT`.
+pub fn read_array<T: FromBytes + IntoBytes>(
+    memory: &(impl GuestMemory + ?Sized),
+    handle: GuestHandle<T>,
+    first: u64,
+    into: &mut [T],
+) -> Result<()>
+where
+    [T]: IntoBytes + FromBytes,
+{
+    copy_in_bytes(memory, handle.element(first).address(), into.as_mut_bytes())
+}
+
+/// Checks that a whole array of `count` elements lies outside the hypervisor's range, as Xen does before it starts on
+/// a batch. Errors: `EFAULT`.
+pub fn check_array<T>(handle: GuestHandle<T>, count: u64) -> Result<()> {
+    let len = count.checked_mul(size_of::<T>() as u64).ok_or(Errno::EFAULT)?;
+    if handle.address().is_guest_range(len) { Ok(()) } else { Err(Errno::EFAULT) }
+}
+
+/// Copies plain bytes in. Errors: `EFAULT`.
+pub fn copy_in_bytes(memory: &(impl GuestMemory + ?Sized), from: GuestVirtual, to: &mut [u8]) -> Result<()> {
+    if !from.is_guest_range(to.len() as u64) {
+        return Err(Errno::EFAULT);
+    }
+    memory.copy_in(from, to)
+}
+
+/// Copies plain bytes out. Errors: `EFAULT`.
+pub fn copy_out_bytes(memory: &(impl GuestMemory + ?Sized), to: GuestVirtual, from: &[u8]) -> Result<()> {
+    if !to.is_guest_range(from.len() as u64) {
+        return Err(Errno::EFAULT);
+    }
+    memory.copy_out(to, from)
+}

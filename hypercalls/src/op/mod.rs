@@ -1,0 +1,1 @@
+//! One file per operation family; each names the public header it implements.

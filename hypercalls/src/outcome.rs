@@ -1,0 +1,61 @@
+//! What a call ends in: a result, a continuation, a dead guest, or registers that were replaced whole.
+//!
+//! Handlers return [`Reply`]; [`crate::dispatch`] turns it into an [`Outcome`] that `hv` applies to the caller's
+//! registers. Progress of a preempted call is data: it lives in the new arguments or in the guest's own memory, so a
+//! vCPU can be descheduled, migrated or killed between two steps without anything to undo.
+
+use abi::Errno;
+
+/// Arguments of a call, as they stand in rdi, rsi, rdx, r10, r8 (the sixth, r9, exists in multicall entries only).
+pub type Arguments = [u64; 6];
+
+/// Why a handler did not produce a result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The guest's mistake: the negated number goes into its result register.
+    Errno(Errno),
+    /// Out of budget: run the same call again with these arguments.
+    Preempted(Arguments),
+    /// The guest is beyond repair; the text says why, for the console.
+    Crash(&'static str),
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Failure::Errno(errno)
+    }
+}
+
+/// What a handler returns: the value for the result register, or why there is none.
+pub type Reply = Result<u64, Failure>;
+
+/// What `hv` does to the calling vCPU before it goes through the exit gate.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Put the value into rax.
+    Done(u64),
+    /// Put `call` and `arguments` into the registers and rewind rip over the two-byte instruction.
+    Continue {
+        /// Hypercall number to issue again.
+        call: u32,
+        /// Its arguments.
+        arguments: Arguments,
+    },
+    /// Crash the caller's domain.
+    CrashGuest(&'static str),
+    /// The call replaced the registers itself (iret): leave rax alone.
+    RegistersReplaced,
+}
+
+impl Outcome {
+    /// The outcome of a reply to hypercall number `call`.
+    pub fn of(reply: Reply, call: u32) -> Self {
+        match reply {
+            Ok(value) => Outcome::Done(value),
+            Err(Failure::Errno(errno)) => Outcome::Done(errno.to_register()),
+            Err(Failure::Preempted(arguments)) => Outcome::Continue { call, arguments },
+            Err(Failure::Crash(why)) => Outcome::CrashGuest(why),
+        }
+    }
+}
