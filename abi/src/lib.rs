@@ -5,11 +5,16 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod call;
 pub mod errno;
+pub mod event_channel;
 pub mod frame;
 pub mod handle;
 pub mod ids;
+pub mod layout;
+pub mod mmu;
 
+pub use call::Call;
 pub use errno::{Errno, Result};
 pub use frame::{Gfn, GuestVirtual, MachineAddress, Mfn, Pfn};
 pub use handle::GuestHandle;
