@@ -9,10 +9,14 @@ pub mod call;
 pub mod errno;
 pub mod event_channel;
 pub mod frame;
+pub mod grant_table;
 pub mod handle;
 pub mod ids;
 pub mod layout;
 pub mod mmu;
+pub mod sched;
+pub mod shared_info;
+pub mod vcpu;
 
 pub use call::Call;
 pub use errno::{Errno, Result};
