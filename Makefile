@@ -1,0 +1,40 @@
+# Xenolith: set-up, build, run and test. `make run` and `make test` are all a newcomer needs.
+#
+# Debian's own compiler builds everything: it brings core's source, which the bare-metal image is built from.
+CARGO := RUSTC=/usr/bin/rustc /usr/bin/cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RUNNER = $(TARGET)/debug/compat-runner
+BARE := --target x86_64-unknown-none -Zbuild-std=core,alloc -Zbuild-std-features=compiler-builtins-mem
+
+.PHONY: all setup build run test test-full lint host-tests compat runner clean
+
+all: build
+
+setup:
+	@scripts/setup.sh
+
+# The plain image for multiboot1 loaders (QEMU -kernel) and the gzipped one for /boot.
+build: setup
+	@scripts/build-image.sh
+
+runner: setup
+	@$(CARGO) build --quiet -p compat-runner
+
+# Debian's 6.1 kernel as dom0 with a root shell on the serial line; leave it with `poweroff -f` or Ctrl-a x.
+run: build runner
+	@$(RUNNER) linux shell --on xenolith
+
+test: lint host-tests build runner
+	@$(RUNNER) suite quick
+
+test-full: lint host-tests build runner
+	@$(RUNNER) suite full
+
+lint: setup
+	@scripts/lint.sh
+
+host-tests: setup
+	@$(CARGO) test --quiet
+
+clean:
+	rm -rf target

@@ -1,0 +1,150 @@
+#!/bin/bash
+# Prepares a Debian 12 machine for building and testing; run by `make setup`, safe to run again.
+#
+# 1. Installs the packages that the build and the tests call (as root; nothing happens when all are there).
+# 2. Unpacks, without installing them, the hypervisor we compare with and the kernels we boot, into the cache.
+# 3. Fetches the crates named by Cargo.lock.
+# The cache is XENOLITH_CACHE, or xenolith in the user's cache directory. A second run needs no network.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cache=${XENOLITH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/xenolith}
+packages=(
+    # build: Debian's web compilers are newer than its stable one and ship core's source
+    rustc-web cargo-web rust-web-src rust-web-llvm rust-web-clippy lld-22 binutils gcc libc6-dev make
+    # boot images
+    seabios grub-pc-bin grub-common xorriso mtools
+    # dom0 images, and one compressor per kernel payload format
+    busybox-static cpio kmod e2fsprogs gzip zstd xz-utils lz4 lzop bzip2
+    # layouts to compare with
+    libxen-dev
+)
+# From backports: the emulator (Debian 12's own 7.2 mis-emulates SMAP below a PV dom0).
+backported=(qemu-system-x86)
+emulator_at_least=10
+
+say() { echo "setup: $*"; }
+fail() { echo "setup: $*" >&2; exit 1; }
+
+installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
+
+emulator_is_new() {
+    local version
+    version=$(qemu-system-x86_64 --version 2>/dev/null | sed -n 's/.*version \([0-9]*\)\..*/\1/p;q')
+    [ -n "$version" ] && [ "$version" -ge "$emulator_at_least" ]
+}
+
+# A private apt configuration: the machine's own sources plus backports from the same mirror. Its lists live in the
+# cache, so the machine's configuration stays untouched.
+apt_private() {
+    apt-get -qq -o Dir::Etc::sourceparts="$cache/apt/sources.list.d" -o Dir::State::Lists="$cache/apt/lists" \
+        -o Dir::Cache::archives="$cache/apt/archives" -o APT::Sandbox::User=root "$@"
+}
+
+# Where the machine gets Debian from: the repository that serves this release's main component.
+mirror() {
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Release: $release" 'Component: main' | head -n 1
+}
+
+update_lists() {
+    [ -z "${lists_are_fresh:-}" ] || return 0
+    local uri options=
+    uri=$(mirror)
+    [ -n "$uri" ] || fail "apt has no source for Debian $release main; cannot tell where packages come from"
+    rm -rf "$cache/apt/sources.list.d"
+    mkdir -p "$cache/apt/sources.list.d" "$cache/apt/lists/partial" "$cache/apt/archives/partial"
+    cp -a /etc/apt/sources.list.d/. "$cache/apt/sources.list.d/" 2>/dev/null || true
+    if [ -z "$(apt-get indextargets --format x 'Created-By: Packages' "Release: $release-backports")" ]; then
+        [ ! -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
+            options='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] '
+        echo "deb $options$uri $release-backports main" > "$cache/apt/sources.list.d/xenolith-backports.list"
+    fi
+    say "reading package lists"
+    apt_private update
+    lists_are_fresh=yes
+}
+
+install_packages() {
+    local missing=() name
+    for name in "${packages[@]}"; do installed "$name" || missing+=("$name"); done
+    if [ ${#missing[@]} -eq 0 ] && emulator_is_new; then return 0; fi
+    [ "$(id -u)" -eq 0 ] || fail "run as root to install: ${missing[*]} $(emulator_is_new || echo "${backported[*]}")"
+    update_lists
+    export DEBIAN_FRONTEND=noninteractive
+    if ! emulator_is_new; then
+        say "installing ${backported[*]} from backports"
+        apt_private install -y --no-install-recommends -t "$release-backports" "${backported[@]}" seabios >/dev/null
+    fi
+    if [ ${#missing[@]} -gt 0 ]; then
+        say "installing ${missing[*]}"
+        apt_private install -y --no-install-recommends "${missing[@]}" >/dev/null
+    fi
+    emulator_is_new || fail "QEMU $emulator_at_least or newer is needed and $release-backports did not give it"
+}
+
+# unpack DIRECTORY PACKAGE[/SUITE]: the package's files under the cache, without installing it.
+unpack() {
+    local directory=$cache/$1 package=$2 work
+    [ ! -e "$directory/.complete" ] || return 0
+    update_lists
+    say "fetching $package"
+    work=$(mktemp -d)
+    (cd "$work" && apt_private download "$package") || fail "cannot download $package"
+    rm -rf "$directory"
+    mkdir -p "$directory"
+    dpkg-deb -x "$work"/*.deb "$directory"
+    dpkg-deb -f "$work"/*.deb Package Version > "$directory/.package"
+    rm -rf "$work"
+    touch "$directory/.complete"
+}
+
+apt_private_cache() {
+    apt-cache -o Dir::Etc::sourceparts="$cache/apt/sources.list.d" -o Dir::State::Lists="$cache/apt/lists" "$@"
+}
+
+# kernel DIRECTORY SERIES: unpacks the newest kernel of a series that Debian's metapackage stands for in any suite, makes
+# its module index and the links `vmlinuz` and `modules`.
+kernel() {
+    local directory=$1 series=$2 package version
+    if [ ! -e "$cache/$directory/modules" ]; then
+        update_lists
+        package=$(apt_private_cache show linux-image-amd64 | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' |
+            grep -F "linux-image-$series." | sort -V | tail -n 1)
+        [ -n "$package" ] || fail "no Debian kernel $series found"
+        unpack "$directory" "$package"
+        version=$(basename "$cache/$directory"/lib/modules/*)
+        # Busybox knows no compressed modules; the index is made after unpacking so that it names the plain files.
+        find "$cache/$directory/lib/modules" -name '*.ko.xz' -exec xz -d {} +
+        PATH=$PATH:/sbin:/usr/sbin depmod -b "$cache/$directory" "$version"
+        ln -sfn "boot/vmlinuz-$version" "$cache/$directory/vmlinuz"
+        ln -sfn "lib/modules/$version" "$cache/$directory/modules"
+    fi
+}
+
+hypervisor() {
+    unpack xen-4.17 xen-hypervisor-4.17-amd64
+    [ -e "$cache/xen-4.17/xen.elf" ] || {
+        gzip -dc "$cache"/xen-4.17/boot/xen-4.17-amd64.gz > "$cache/xen-4.17/xen.elf.part"
+        mv "$cache/xen-4.17/xen.elf.part" "$cache/xen-4.17/xen.elf"
+    }
+}
+
+fetch_crates() {
+    local stamp
+    stamp=$cache/crates-$(sha256sum Cargo.lock | cut -c 1-16)
+    [ ! -e "$stamp" ] || return 0
+    say "fetching crates"
+    /usr/bin/cargo fetch --quiet --locked
+    rm -f "$cache"/crates-*
+    touch "$stamp"
+}
+
+[ -r /etc/debian_version ] || fail "this is not Debian; Debian 12 is what the build is made for"
+release=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
+mkdir -p "$cache"
+install_packages
+hypervisor
+kernel linux-6.1 6.1
+kernel linux-6.12 6.12
+fetch_crates
+say "ready (cache: $cache)"
