@@ -1,0 +1,88 @@
+//! The allocator against the plainest model: a set of free frame numbers.
+
+use std::collections::BTreeSet;
+
+use abi::Mfn;
+use frame_allocator::{Bitset, FrameAllocator, Order};
+
+/// A small deterministic generator; the seed is in the test.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % below
+    }
+}
+
+#[test]
+fn bitset_finds_the_highest_member_below() {
+    let mut random = Random(7);
+    let mut set = Bitset::new(300_000).unwrap();
+    let mut model = BTreeSet::new();
+    for _ in 0..20_000 {
+        let number = random.next(300_000) as usize;
+        if random.next(2) == 0 {
+            set.insert(number);
+            model.insert(number);
+        } else {
+            set.remove(number);
+            model.remove(&number);
+        }
+        let limit = random.next(300_001) as usize;
+        assert_eq!(set.highest_below(limit), model.range(..limit).next_back().copied());
+    }
+}
+
+#[test]
+fn blocks_never_overlap_and_everything_comes_back() {
+    const FRAMES: u64 = 5000;
+    let mut random = Random(42);
+    let mut allocator = FrameAllocator::new(FRAMES).unwrap();
+    allocator.add_range(3..FRAMES - 5).unwrap();
+    let all = allocator.free_frames();
+    assert_eq!(all, FRAMES - 8);
+    let mut free: BTreeSet<u64> = (3..FRAMES - 5).collect();
+    let mut taken: Vec<(u64, u8)> = Vec::new();
+    for _ in 0..30_000 {
+        if random.next(5) < 3 {
+            let order = random.next(6) as u8;
+            let limit = if random.next(2) == 0 { u64::MAX } else { random.next(FRAMES) };
+            match allocator.allocate(Order(order), Mfn(limit)) {
+                Ok(first) => {
+                    assert_eq!(first.0 % (1 << order), 0);
+                    assert!(first.0 + (1 << order) <= limit);
+                    for frame in first.0..first.0 + (1 << order) {
+                        assert!(free.remove(&frame), "frame {frame} was not free");
+                    }
+                    taken.push((first.0, order));
+                }
+                Err(_) => {
+                    let fits = (0..limit.min(FRAMES) >> order).any(|block| {
+                        let first = block << order;
+                        (first..first + (1 << order)).all(|frame| free.contains(&frame))
+                    });
+                    assert!(!fits, "order {order} below {limit} was there");
+                }
+            }
+        } else if !taken.is_empty() {
+            let (first, order) = taken.swap_remove(random.next(taken.len() as u64) as usize);
+            allocator.free(Mfn(first), Order(order)).unwrap();
+            free.extend(first..first + (1 << order));
+            assert!(allocator.free(Mfn(first), Order(0)).is_err(), "a second return must be refused");
+        }
+        assert_eq!(allocator.free_frames(), free.len() as u64);
+    }
+    for (first, order) in taken {
+        allocator.free(Mfn(first), Order(order)).unwrap();
+    }
+    assert_eq!(allocator.free_frames(), all);
+}
+
+#[test]
+fn highest_addresses_go_first() {
+    let mut allocator = FrameAllocator::new(1 << 12).unwrap();
+    allocator.add_range(0..1 << 12).unwrap();
+    assert_eq!(allocator.allocate(Order(0), Mfn(u64::MAX)), Ok(Mfn(0xFFF)));
+    assert_eq!(allocator.allocate(Order(4), Mfn(0x100)), Ok(Mfn(0xF0)));
+}

@@ -1,0 +1,3 @@
+//! What each processor has of its own.
+
+pub mod boundary;

@@ -1,0 +1,15 @@
+//! Xenolith, the privileged image: what needs privilege lives here, what has a meaning of its own in the crates below.
+//!
+//! `docs/architecture.md` is the map, `docs/unsafe-files.txt` the list of files that may contain unsafe code.
+#![no_std]
+#![no_main]
+#![deny(unsafe_op_in_unsafe_fn, unsafe_code, clippy::undocumented_unsafe_blocks)]
+
+extern crate alloc;
+
+mod arch;
+mod boot;
+mod console;
+mod cpu;
+mod memory;
+mod panic;

@@ -1,0 +1,51 @@
+//! The image's own boundaries: the only place that declares the linker script's symbols.
+//!
+//! Invariant: the script keeps every boundary on a page and in the order text, rodata, data and bss.
+
+#![expect(unsafe_code, reason = "linker symbols are extern statics")]
+
+use super::layout::{IMAGE_BASE, LOAD_BASE};
+
+unsafe extern "C" {
+    static text_end: u8;
+    static rodata_end: u8;
+    static data_end: u8;
+    static image_end: u8;
+    static boot_stack_bottom: u8;
+}
+
+/// Half-open ranges of linked addresses, each with its rights.
+pub struct Sections {
+    /// Read and execute.
+    pub text: core::ops::Range<u64>,
+    /// Read only: constants, unwind tables.
+    pub rodata: core::ops::Range<u64>,
+    /// Read and write: data and bss.
+    pub data: core::ops::Range<u64>,
+}
+
+/// The three sections of this image.
+pub fn sections() -> Sections {
+    let (text, rodata, image) = (&raw const text_end as u64, &raw const rodata_end as u64, &raw const image_end as u64);
+    Sections { text: IMAGE_BASE..text, rodata: text..rodata, data: rodata..image }
+}
+
+/// Physical range of the image as the loader placed it.
+pub fn loaded_range() -> core::ops::Range<u64> {
+    LOAD_BASE..LOAD_BASE + (&raw const image_end as u64 - IMAGE_BASE)
+}
+
+/// Physical address of a linked address inside the image.
+pub fn physical(linked: u64) -> u64 {
+    linked - IMAGE_BASE + LOAD_BASE
+}
+
+/// Lowest address of the boot stack, for the overflow check.
+pub fn boot_stack() -> u64 {
+    &raw const boot_stack_bottom as u64
+}
+
+/// Bytes that the loader copied from the file; the rest of the image is bss.
+pub fn file_bytes() -> u64 {
+    &raw const data_end as u64 - IMAGE_BASE
+}
