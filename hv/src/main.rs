@@ -10,6 +10,5 @@ extern crate alloc;
 mod arch;
 mod boot;
 mod console;
-mod cpu;
 mod memory;
 mod panic;

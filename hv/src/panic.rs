@@ -19,12 +19,10 @@ static STOPPED: AtomicBool = AtomicBool::new(false);
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     output::emergency(format_args!("(XEN) Panic: {}\n", info));
-    if crate::cpu::boundary::is_inside() {
-        // SAFETY: clears CR0.TS only, so that the unwinder's use of MXCSR does not fault.
-        unsafe { control::write_cr0(control::read_cr0() & !8) };
-        let code = unwinding::panic::begin_panic(Box::new(Contained));
-        output::emergency(format_args!("(XEN) Panic: no boundary on the stack (code {})\n", code.0));
-    }
+    // SAFETY: clears CR0.TS only, so that the unwinder's use of MXCSR does not fault.
+    unsafe { control::write_cr0(control::read_cr0() & !8) };
+    // Returns only when there is no boundary on the stack.
+    let _ = unwinding::panic::begin_panic(Box::new(Contained));
     stop()
 }
 

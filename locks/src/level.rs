@@ -23,20 +23,20 @@ pub enum Level {
     PageTable = 8,
     /// One domain's list of frames and its accounting.
     DomainFrames = 9,
-    /// The frame allocator.
-    FrameAllocator = 10,
     /// One event port's state.
-    EventPort = 11,
+    EventPort = 10,
     /// One FIFO event queue.
-    EventQueue = 12,
+    EventQueue = 11,
     /// A run queue, and the run state of the vCPUs on it.
-    RunQueue = 13,
+    RunQueue = 12,
     /// A CPU's timer queue.
-    Timers = 14,
+    Timers = 13,
     /// Interrupt controllers and PCI configuration access.
-    InterruptController = 15,
+    InterruptController = 14,
     /// The byte heap.
-    Heap = 16,
+    Heap = 15,
+    /// The frame allocator: above the heap, which grows by frames.
+    FrameAllocator = 16,
     /// The console ring and its devices: last, so that anything may print.
     Console = 17,
 }

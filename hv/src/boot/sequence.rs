@@ -3,7 +3,7 @@
 //! Context: boot CPU, interrupts off, until the first guest runs.
 
 use super::loader;
-use crate::{arch::control, console, panic};
+use crate::{arch::control, console, memory, panic};
 
 /// Runs the whole start-up; never returns.
 pub fn run(magic: u32, information: u32) -> ! {
@@ -27,6 +27,19 @@ pub fn run(magic: u32, information: u32) -> ! {
         log::error!("No dom0 kernel: give it as the first module. Halted.");
         control::halt_forever();
     }
+    let memory = match memory::setup::initialise(&info) {
+        Ok(memory) => memory,
+        Err(errno) => {
+            log::error!("Too little memory for the hypervisor itself ({}). Halted.", errno.name());
+            control::halt_forever();
+        }
+    };
+    log::info!(
+        "System RAM: {}MB ({}kB), free {}kB",
+        memory.total_frames >> 8,
+        memory.total_frames << 2,
+        memory::physical::free_frames() << 2
+    );
     panic::stop()
 }
 

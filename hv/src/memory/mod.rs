@@ -1,5 +1,12 @@
 //! Physical memory: where it is, whose it is, how it is reached.
 
+pub mod boot_frames;
+pub mod entry;
+pub mod frame_table;
+pub mod heap;
 pub mod image;
 pub mod layout;
+pub mod physical;
+pub mod setup;
+pub mod tables;
 pub mod window;

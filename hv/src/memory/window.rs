@@ -56,10 +56,16 @@ pub fn low_memory_u16(physical: u64, cells: usize) -> &'static [AtomicU16] {
 /// Fills the frame with zeros.
 #[inline]
 pub fn zero(mfn: Mfn) {
+    fill(mfn, 0);
+}
+
+/// Fills the frame with one 64-bit value.
+#[inline]
+pub fn fill(mfn: Mfn, value: u64) {
     let pointer = address(mfn) as *mut u64;
     // SAFETY: the frame is mapped; `rep stosq` writes exactly its 4096 bytes, and nobody holds a plain reference.
     unsafe {
-        core::arch::asm!("rep stosq", inout("rdi") pointer => _, inout("rcx") 512_u64 => _, in("rax") 0_u64,
+        core::arch::asm!("rep stosq", inout("rdi") pointer => _, inout("rcx") 512_u64 => _, in("rax") value,
             options(nostack, preserves_flags));
     }
 }

@@ -1,0 +1,131 @@
+//! The machine's free frames and the hypervisor's own mappings of them.
+//!
+//! Locks: [`Level::FrameAllocator`] around the free frames. The root table is set once by `memory::setup`.
+
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use abi::{Errno, Mfn, Result};
+use frame_allocator::{FrameAllocator, Order};
+use locks::{Level, Lock};
+
+use super::{boot_frames::BootFrames, entry, heap, layout, tables, window};
+use crate::arch::control;
+
+/// Who hands out frames: nobody, the boot ranges, then the allocator.
+enum Source {
+    None,
+    Boot(BootFrames),
+    Buddy(FrameAllocator),
+}
+
+static SOURCE: Lock<Source> = Lock::new(Level::FrameAllocator, Source::None);
+static ROOT: AtomicU64 = AtomicU64::new(0);
+
+/// No limit on the address of a frame.
+pub const ANYWHERE: Mfn = Mfn::INVALID;
+
+/// The hypervisor's own top-level table, in use where no guest's is.
+pub fn root() -> Mfn {
+    Mfn(ROOT.load(Relaxed))
+}
+
+/// Takes over the boot ranges and the root table that `memory::setup` made.
+pub fn start_boot(frames: BootFrames, root: Mfn) {
+    ROOT.store(root.0, Relaxed);
+    *SOURCE.lock() = Source::Boot(frames);
+}
+
+/// Replaces the boot ranges by the allocator, which gets all that is left of them.
+pub fn start_allocator(mut allocator: FrameAllocator) -> Result<()> {
+    let mut source = SOURCE.lock();
+    if let Source::Boot(boot) = &*source {
+        for &(first, end) in boot.ranges() {
+            allocator.add_range(first..end)?;
+        }
+    }
+    *source = Source::Buddy(allocator);
+    Ok(())
+}
+
+/// Adds frames that boot had kept aside (modules, once dom0 is built).
+pub fn release_range(first: u64, end: u64) -> Result<()> {
+    match &mut *SOURCE.lock() {
+        Source::Buddy(allocator) => allocator.add_range(first..end),
+        _ => Err(Errno::EBUSY),
+    }
+}
+
+/// Takes 2^`order` contiguous frames below `limit`; their contents are what they were. Errors: `ENOMEM`.
+#[inline]
+pub fn allocate(order: Order, limit: Mfn) -> Result<Mfn> {
+    match &mut *SOURCE.lock() {
+        Source::Buddy(allocator) => allocator.allocate(order, limit),
+        Source::Boot(boot) => boot.take(1 << order.0, 1 << order.0),
+        Source::None => Err(Errno::ENOMEM),
+    }
+}
+
+/// Takes one frame and fills it with zeros. Errors: `ENOMEM`.
+pub fn allocate_zeroed() -> Result<Mfn> {
+    let frame = allocate(Order(0), ANYWHERE)?;
+    window::zero(frame);
+    Ok(frame)
+}
+
+/// Gives frames back. The caller owned them and no translation to them is left on any CPU.
+#[inline]
+pub fn free(first: Mfn, order: Order) {
+    if let Source::Buddy(allocator) = &mut *SOURCE.lock() {
+        let returned = allocator.free(first, order);
+        assert!(returned.is_ok(), "frame {first:?} was given back twice");
+    }
+}
+
+/// Frames nobody has.
+pub fn free_frames() -> u64 {
+    match &*SOURCE.lock() {
+        Source::Buddy(allocator) => allocator.free_frames(),
+        Source::Boot(boot) => boot.total(),
+        Source::None => 0,
+    }
+}
+
+/// Maps 2 MiB of fresh, zeroed memory into the heap at `address`. Errors: `ENOMEM`.
+pub fn map_heap_block(address: u64) -> Result<()> {
+    let block = allocate(Order(9), ANYWHERE)?;
+    for frame in block.0..block.0 + 512 {
+        window::zero(Mfn(frame));
+    }
+    let target = block.address().0;
+    tables::map(root(), address, target, tables::Size::Large, heap::RIGHTS, &mut allocate_zeroed)
+        .inspect_err(|_| free(block, Order(9)))
+}
+
+/// Unmaps a heap block and gives its frames back. Context: boot CPU, no other running.
+pub fn unmap_heap_block(address: u64) {
+    if let Some(old) = tables::unmap(root(), address, tables::Size::Large) {
+        control::invalidate_page(address);
+        let block = entry::frame(old);
+        for frame in block.0..block.0 + 512 {
+            window::zero(Mfn(frame));
+        }
+        free(block, Order(9));
+    }
+}
+
+static NEXT_DEVICE: AtomicU64 = AtomicU64::new(layout::DEVICE_WINDOW);
+
+/// Maps device registers or firmware tables for good and returns their address. Errors: `ENOMEM`.
+///
+/// Context: boot, or under the lock of the device. The same physical range may be mapped more than once.
+pub fn map_device(physical: u64, length: u64, rights: u64) -> Result<u64> {
+    let (first, end) = (physical & !0xFFF, (physical + length).next_multiple_of(4096));
+    let base = NEXT_DEVICE.fetch_add(end - first, Relaxed);
+    if base + (end - first) > layout::DEVICE_WINDOW + layout::DEVICE_WINDOW_SIZE {
+        return Err(Errno::ENOMEM);
+    }
+    for offset in (0..end - first).step_by(4096) {
+        tables::map(root(), base + offset, first + offset, tables::Size::Page, rights, &mut allocate_zeroed)?;
+    }
+    Ok(base + (physical - first))
+}

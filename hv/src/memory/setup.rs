@@ -1,0 +1,124 @@
+//! Builds the final page tables, the heap and the frame allocator, in that order.
+//!
+//! Context: boot CPU, boot page tables, once.
+
+#![expect(unsafe_code, reason = "loads the new page-table root")]
+
+use abi::{Errno, Mfn, Result};
+use frame_allocator::FrameAllocator;
+
+use super::{boot_frames::BootFrames, entry, image, layout, physical, tables, tables::Size, window};
+use crate::{arch::control, boot::loader::LoaderInfo};
+
+/// What boot must know about memory afterwards.
+pub struct Memory {
+    /// One past the highest usable frame.
+    pub frame_limit: u64,
+    /// Frames of usable memory, all together.
+    pub total_frames: u64,
+}
+
+const LOW_MEMORY: u64 = 1 << 20;
+/// Frames covered by 2 MiB of the machine-to-physical table.
+const FRAMES_PER_TABLE_BLOCK: u64 = (2 << 20) / 8;
+
+/// Does it all. Errors: `ENOMEM` when there is too little memory for the hypervisor itself.
+pub fn initialise(info: &LoaderInfo) -> Result<Memory> {
+    let mut frames = BootFrames::new(info.regions());
+    let total_frames = frames.total();
+    let usable = frames.clone();
+    frames.reserve(0, LOW_MEMORY);
+    let loaded = image::loaded_range();
+    frames.reserve(loaded.start, loaded.end - loaded.start);
+    for module in info.modules() {
+        frames.reserve(module.start, module.length);
+    }
+    let memory = Memory { frame_limit: frames.end(), total_frames };
+
+    let root = frames.take(1, 1)?;
+    map_image(root, &mut frames)?;
+    map_direct(root, &usable, &mut frames)?;
+    map_frame_tables(root, &usable, &mut frames)?;
+    for address in [layout::DEVICE_WINDOW, layout::CPU_BLOCKS] {
+        tables::prepare(root, address, &mut || frames.take(1, 1))?;
+    }
+    // SAFETY: 1. `root` maps image, direct map and tables as `memory::layout` says; the boot stack is in the image.
+    unsafe { control::write_cr3(root.address().0) };
+    // SAFETY: 1. only PGE is added.
+    unsafe { control::write_cr4(control::read_cr4() | 1 << 7) };
+    window::set_frame_limit(memory.frame_limit);
+
+    physical::start_boot(frames, root);
+    physical::start_allocator(FrameAllocator::new(memory.frame_limit)?)?;
+    Ok(memory)
+}
+
+fn map_image(root: Mfn, frames: &mut BootFrames) -> Result<()> {
+    let sections = image::sections();
+    let parts = [
+        (sections.text, entry::CODE),
+        (sections.rodata, entry::CONSTANT),
+        (sections.data, entry::DATA),
+    ];
+    for (range, rights) in parts {
+        for address in range.step_by(4096) {
+            let target = image::physical(address);
+            tables::map(root, address, target, Size::Page, rights, &mut || frames.take(1, 1))?;
+        }
+    }
+    Ok(())
+}
+
+fn map_direct(root: Mfn, usable: &BootFrames, frames: &mut BootFrames) -> Result<()> {
+    // The first MiB whole (boot code for other CPUs, the text screen); of the rest what the firmware calls usable.
+    let low_end = LOW_MEMORY >> 12;
+    let above = usable.ranges().iter().map(|&(first, end)| (first.max(low_end), end));
+    for (first, end) in core::iter::once((0, low_end)).chain(above) {
+        let mut frame = first;
+        while frame < end {
+            let size = if frame.is_multiple_of(512) && end - frame >= 512 { Size::Large } else { Size::Page };
+            let target = frame << 12;
+            let mapped = tables::map(root, layout::DIRECT_MAP + target, target, size, entry::DATA, &mut || frames.take(1, 1));
+            // Firmware maps may overlap; the first mapping of a frame is as good as the second.
+            if mapped.is_err_and(|errno| errno != Errno::EEXIST) {
+                return mapped;
+            }
+            frame += size.bytes() >> 12;
+        }
+    }
+    Ok(())
+}
+
+/// Frame table and both views of the machine-to-physical table, mapped where there is memory only.
+fn map_frame_tables(root: Mfn, usable: &BootFrames, frames: &mut BootFrames) -> Result<()> {
+    let record = super::frame_table::RECORD_SIZE;
+    let frames_per_block = (2 << 20) / record;
+    for (first, end) in usable.ranges().iter().copied().filter(|(first, end)| first < end) {
+        for block in first / frames_per_block..=(end - 1) / frames_per_block {
+            let address = layout::FRAME_TABLE + (block << 21);
+            if tables::lookup(root, address).is_none() {
+                let target = frames.take(512, 512)?.address().0;
+                tables::map(root, address, target, Size::Large, entry::DATA, &mut || frames.take(1, 1))?;
+            }
+        }
+        for block in first / FRAMES_PER_TABLE_BLOCK..=(end - 1) / FRAMES_PER_TABLE_BLOCK {
+            let writable = layout::MACHINE_TO_PHYSICAL_WRITABLE + (block << 21);
+            if tables::lookup(root, writable).is_none() {
+                map_machine_to_physical(root, block, frames)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn map_machine_to_physical(root: Mfn, block: u64, frames: &mut BootFrames) -> Result<()> {
+    let target = frames.take(512, 512)?;
+    for frame in target.0..target.0 + 512 {
+        window::fill(Mfn(frame), u64::MAX);
+    }
+    let writable = layout::MACHINE_TO_PHYSICAL_WRITABLE + (block << 21);
+    let readable = layout::MACHINE_TO_PHYSICAL + (block << 21);
+    let for_guests = entry::PRESENT | entry::USER | entry::ACCESSED | entry::NO_EXECUTE;
+    tables::map(root, writable, target.address().0, Size::Large, entry::DATA, &mut || frames.take(1, 1))?;
+    tables::map(root, readable, target.address().0, Size::Large, for_guests, &mut || frames.take(1, 1))
+}
