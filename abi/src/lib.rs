@@ -6,17 +6,29 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod callback;
+pub mod console;
+pub mod elfnote;
 pub mod errno;
 pub mod event_channel;
+pub mod features;
 pub mod frame;
 pub mod grant_table;
 pub mod handle;
 pub mod ids;
 pub mod layout;
+pub mod memory;
 pub mod mmu;
+pub mod multicall;
+pub mod nmi;
+pub mod physdev;
 pub mod sched;
 pub mod shared_info;
+pub mod start_info;
 pub mod vcpu;
+pub mod version;
+pub mod vm_assist;
+pub mod xen_x86;
 
 pub use call::Call;
 pub use errno::{Errno, Result};
