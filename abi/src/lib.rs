@@ -5,9 +5,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod argo;
 pub mod call;
 pub mod callback;
 pub mod console;
+pub mod cpuid;
+pub mod dm;
+pub mod domctl;
 pub mod elfnote;
 pub mod errno;
 pub mod event_channel;
@@ -15,20 +19,29 @@ pub mod features;
 pub mod frame;
 pub mod grant_table;
 pub mod handle;
+pub mod hvm;
+pub mod hypfs;
 pub mod ids;
+pub mod kexec;
 pub mod layout;
+pub mod mca;
 pub mod memory;
 pub mod mmu;
 pub mod multicall;
 pub mod nmi;
 pub mod physdev;
+pub mod platform;
 pub mod sched;
 pub mod shared_info;
 pub mod start_info;
+pub mod sysctl;
 pub mod vcpu;
 pub mod version;
 pub mod vm_assist;
 pub mod xen_x86;
+pub mod xenoprof;
+pub mod xenpmu;
+pub mod xsm;
 
 pub use call::Call;
 pub use errno::{Errno, Result};
