@@ -38,13 +38,13 @@ pub const DM_BUFFERS_MAX: u64 = 2;
 
 wire! {
     /// First buffer of a call: sub-operation and its argument.
-    pub struct DmOp = "struct xen_dm_op", 40 {
+    pub struct DmOp = "struct xen_dm_op", 32 {
         /// Sub-operation.
         pub command: DmOperation = "op",
         /// Must be 0.
         pub reserved: u32 = "pad",
         /// The argument struct of the sub-operation.
-        pub argument: [u64; 4] = "u",
+        pub argument: [u64; 3] = "u",
     }
 
     /// A buffer of a call.

@@ -29,8 +29,8 @@ numbers! {
         IOMEM_PERMISSION = 20, "XEN_DOMCTL_iomem_permission";
         IOPORT_PERMISSION = 21, "XEN_DOMCTL_ioport_permission";
         HYPERCALL_INIT = 22, "XEN_DOMCTL_hypercall_init";
-        /// Continuation of soft_reset inside Xen.
-        SOFT_RESET_CONT = 23, "XEN_DOMCTL_soft_reset_cont";
+        /// Continuation of soft_reset inside Xen; in the header for Xen itself only (`XEN_DOMCTL_soft_reset_cont`).
+        SOFT_RESET_CONT = 23, "";
         SETTIMEOFFSET = 24, "XEN_DOMCTL_settimeoffset";
         GETVCPUAFFINITY = 25, "XEN_DOMCTL_getvcpuaffinity";
         REAL_MODE_AREA = 26, "XEN_DOMCTL_real_mode_area";

@@ -2,6 +2,8 @@
 //!
 //! Source: Xen public header `errno.h`. The values are Xen's own name space; they equal Linux's where both define one.
 
+use crate::layout::Number;
+
 /// A Xen error number; always positive here, negated only when it is put into a guest register.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Errno(i32);
@@ -12,6 +14,11 @@ pub type Result<T> = core::result::Result<T, Errno>;
 macro_rules! errnos {
     ($($name:ident = $value:literal, $meaning:literal;)*) => {
         impl Errno {
+            /// All of them, with their C names, for the layout test.
+            pub const NAMED: &'static [Number] = &[$(
+                Number { c_name: concat!("XEN_", stringify!($name)), name: stringify!($name), value: $value },
+            )*];
+
             $(#[doc = $meaning] pub const $name: Errno = Errno($value);)*
 
             /// The symbolic name without the leading `XEN_`, for logs and test reports.
@@ -45,6 +52,7 @@ errnos! {
     EISDIR = 21, "Is a directory.";
     EINVAL = 22, "Invalid argument.";
     ENFILE = 23, "Table overflow.";
+    EMFILE = 24, "Too many open files.";
     ENOSPC = 28, "No space left.";
     EROFS = 30, "Read-only.";
     EMLINK = 31, "Too many links.";

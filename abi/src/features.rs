@@ -17,6 +17,8 @@ numbers! {
         HVM_SAFE_PVCLOCK = 9, "XENFEAT_hvm_safe_pvclock";
         HVM_PIRQS = 10, "XENFEAT_hvm_pirqs";
         DOM0 = 11, "XENFEAT_dom0";
+        /// Obsolete, never set; in the header for old interface versions only (`XENFEAT_grant_map_identity`).
+        GRANT_MAP_IDENTITY = 12, "";
         MEMORY_OP_VNODE_SUPPORTED = 13, "XENFEAT_memory_op_vnode_supported";
         ARM_SMCCC_SUPPORTED = 14, "XENFEAT_ARM_SMCCC_supported";
         LINUX_RSDP_UNRESTRICTED = 15, "XENFEAT_linux_rsdp_unrestricted";

@@ -1,7 +1,7 @@
 //! How this crate states the interface once: structs, open number types and constants that know their C names.
 //!
 //! Each header file of this crate has at most one `wire!`, one `numbers!` and one `constants!` block; each block also
-//! leaves a list behind (`STRUCTS`, `FAMILIES`, `CONSTANTS`), and [`HEADERS`] gathers the lists. `tests/layout.rs` prints
+//! leaves a list behind (`STRUCTS`, `FAMILIES`, `CONSTANTS`), and [`HEADERS`] gathers the lists. `tests/layout` prints
 //! the same sizes, offsets and values from Debian's C headers and compares, so nothing stated here escapes the check.
 //! The size of every struct is also asserted at compile time, and deriving `IntoBytes` refuses unnamed padding.
 
@@ -182,3 +182,58 @@ macro_rules! constants {
 }
 
 pub(crate) use {constants, numbers, wire};
+
+/// Gathers the lists of the modules.
+macro_rules! headers {
+    (@lists $module:ident structs families constants) => {
+        (crate::$module::STRUCTS, crate::$module::FAMILIES, crate::$module::CONSTANTS)
+    };
+    (@lists $module:ident structs families) => { (crate::$module::STRUCTS, crate::$module::FAMILIES, &[]) };
+    (@lists $module:ident structs) => { (crate::$module::STRUCTS, &[], &[]) };
+    (@lists $module:ident structs constants) => { (crate::$module::STRUCTS, &[], crate::$module::CONSTANTS) };
+    (@lists $module:ident families constants) => { (&[], crate::$module::FAMILIES, crate::$module::CONSTANTS) };
+    (@lists $module:ident families) => { (&[], crate::$module::FAMILIES, &[]) };
+    (@lists $module:ident constants) => { (&[], &[], crate::$module::CONSTANTS) };
+    ($($module:ident: $($list:ident)*;)*) => {
+        &[$({
+            let (structs, families, constants): (&[Struct], &[Family], &[Number]) = headers!(@lists $module $($list)*);
+            Header { module: stringify!($module), structs, families, constants }
+        },)*]
+    };
+}
+
+/// Everything this crate states, by module. A module with a block that is missing here fails `tests/layout`.
+pub const HEADERS: &[Header] = headers! {
+    argo: families;
+    call: families constants;
+    callback: structs families constants;
+    console: structs families;
+    cpuid: constants;
+    dm: structs families;
+    domctl: structs families constants;
+    elfnote: families;
+    event_channel: structs families constants;
+    features: families constants;
+    grant_table: structs families constants;
+    hvm: structs families constants;
+    hypfs: structs families constants;
+    kexec: structs families constants;
+    mca: structs families constants;
+    memory: structs families constants;
+    mmu: structs families constants;
+    multicall: structs;
+    nmi: structs families;
+    physdev: structs families constants;
+    platform: structs families constants;
+    sched: structs families;
+    shared_info: structs families constants;
+    start_info: structs families constants;
+    sysctl: structs families constants;
+    vcpu: structs families constants;
+    version: structs families constants;
+    vm_assist: families;
+    xen_x86: structs families constants;
+    xenoprof: families;
+    xenpmu: structs families constants;
+    xsm: families constants;
+};

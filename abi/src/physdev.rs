@@ -276,13 +276,11 @@ wire! {
     }
 
     /// Argument of dbgp_op.
-    pub struct DebugPort = "struct physdev_dbgp_op", 8 {
+    pub struct DebugPort = "struct physdev_dbgp_op", 6 {
         /// What.
         pub operation: DebugPortOperation = "op",
         /// Which bus.
         pub bus: DebugPortBus = "bus",
-        /// Padding.
-        pub reserved0: u16 = "",
         /// The controller.
         pub device: PciDevice = "u.pci",
     }

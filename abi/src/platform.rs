@@ -238,7 +238,7 @@ wire! {
     }
 
     /// Head of the argument of efi_runtime_call.
-    pub struct EfiRuntimeCall = "struct xenpf_efi_runtime_call", 96 {
+    pub struct EfiRuntimeCall = "struct xenpf_efi_runtime_call", 56 {
         /// Which.
         pub function: EfiFunction = "function",
         /// Flags in and out, as the function says.
@@ -246,7 +246,7 @@ wire! {
         /// Out: the EFI status.
         pub status: u64 = "status",
         /// The arguments of the function.
-        pub argument: [u64; 10] = "u",
+        pub argument: [u64; 5] = "u",
     }
 
     /// EFI time.
