@@ -225,6 +225,7 @@ pub const HEADERS: &[Header] = headers! {
     nmi: structs families;
     physdev: structs families constants;
     platform: structs families constants;
+    platform_power: structs families;
     sched: structs families;
     shared_info: structs families constants;
     start_info: structs families constants;

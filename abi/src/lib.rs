@@ -31,6 +31,7 @@ pub mod multicall;
 pub mod nmi;
 pub mod physdev;
 pub mod platform;
+pub mod platform_power;
 pub mod sched;
 pub mod shared_info;
 pub mod start_info;
