@@ -49,3 +49,25 @@ pub fn boot_stack() -> u64 {
 pub fn file_bytes() -> u64 {
     &raw const data_end as u64 - IMAGE_BASE
 }
+
+unsafe extern "C" {
+    static clac_sites_start: u64;
+    static clac_sites_end: u64;
+    static stac_sites_start: u64;
+    static stac_sites_end: u64;
+}
+
+/// Turns the three-byte no-ops of the entry code into CLAC and STAC. Context: boot CPU, through the direct map's
+/// writable alias of the text.
+pub fn patch_access_sites() {
+    patch(&raw const clac_sites_start, &raw const clac_sites_end, [0x0F, 0x01, 0xCA]);
+    patch(&raw const stac_sites_start, &raw const stac_sites_end, [0x0F, 0x01, 0xCB]);
+}
+
+fn patch(start: *const u64, end: *const u64, instruction: [u8; 3]) {
+    // SAFETY: the linker puts whole 8-byte addresses between the two symbols.
+    let sites = unsafe { core::slice::from_raw_parts(start, (end as usize - start as usize) / 8) };
+    for &site in sites {
+        super::window::write_physical(physical(site), &instruction);
+    }
+}

@@ -1,0 +1,150 @@
+//! Each CPU's block of address space: its stacks, its descriptor table and the page SYSCALL enters through.
+//!
+//! Blocks are 64 KiB apart, so that the stack pointer alone tells which CPU runs: no segment register is spent on it.
+//!
+//! ```text
+//!  page  0      SYSCALL entry, one frame shared by all CPUs, execute only
+//!  page  1      this CPU's part of the descriptor table (selectors 0xE000 and up)
+//!  page  2      guard          page 3   double-fault stack
+//!  page  4      guard          page 5   NMI stack
+//!  page  6      guard          page 7   machine-check stack
+//!  page  8      guard          pages 9 to 15   main stack, CpuInfo at its very top
+//! ```
+//! Context: `CpuInfo` belongs to its CPU alone; other CPUs use [`super::Cpu`].
+
+#![expect(unsafe_code, reason = "derives the CPU's own data from its stack pointer")]
+
+use core::cell::Cell;
+
+use abi::{Mfn, Result};
+use pv_cpu::registers::Registers;
+
+use super::Cpu;
+use crate::{
+    arch::control,
+    domain::Vcpu,
+    memory::{entry, image, layout, physical, tables, tables::Size},
+};
+
+/// Bytes of a block.
+pub const BLOCK_SIZE: u64 = 1 << 16;
+const PAGE: u64 = 4096;
+const DESCRIPTOR_PAGE: u64 = 1;
+/// Stack page of each exception that has a stack of its own: double fault, NMI, machine check.
+const OWN_STACK_PAGES: [u64; 3] = [3, 5, 7];
+const MAIN_STACK_PAGES: core::ops::Range<u64> = 9..16;
+
+/// What lies at the top of a CPU's main stack. The register file comes first: TSS.rsp0 points at its end.
+#[repr(C)]
+pub struct CpuInfo {
+    /// Registers of the guest that this CPU last came from and will go back to; reached through [`registers`].
+    registers: core::cell::UnsafeCell<Registers>,
+    cpu: Cell<Option<&'static Cpu>>,
+    current: Cell<Option<&'static Vcpu>>,
+}
+
+const _: () = {
+    assert!(size_of::<CpuInfo>() == 184);
+    assert!((BLOCK_SIZE as usize - size_of::<CpuInfo>() + size_of::<Registers>()).is_multiple_of(16));
+};
+
+/// Offset of the saved stack pointer from the start of the block, for the SYSCALL entry.
+pub const REGISTERS_RSP: u64 =
+    BLOCK_SIZE - size_of::<CpuInfo>() as u64 + core::mem::offset_of!(Registers, rsp) as u64;
+
+/// Start of a CPU's block.
+pub const fn base(cpu: usize) -> u64 {
+    layout::CPU_BLOCKS + cpu as u64 * BLOCK_SIZE
+}
+
+/// Where the CPU puts the words it pushes on entry from a guest: the end of the register file.
+pub const fn entry_stack(cpu: usize) -> u64 {
+    base(cpu) + BLOCK_SIZE - size_of::<CpuInfo>() as u64 + size_of::<Registers>() as u64
+}
+
+/// Top of the stack of double fault (0), NMI (1), machine check (2).
+pub const fn own_stack(cpu: usize, which: usize) -> u64 {
+    base(cpu) + (OWN_STACK_PAGES[which] + 1) * PAGE
+}
+
+/// Address of the CPU's own descriptors (selector 0xE000).
+pub const fn descriptors(cpu: usize) -> u64 {
+    base(cpu) + DESCRIPTOR_PAGE * PAGE
+}
+
+/// Maps the block of `cpu`; returns the frame of its descriptor page. Errors: `ENOMEM`.
+pub fn map(cpu: usize, syscall_page: u64) -> Result<Mfn> {
+    let root = physical::root();
+    let mut source = physical::allocate_zeroed;
+    tables::map(root, base(cpu), image::physical(syscall_page), Size::Page, entry::CODE, &mut source)?;
+    let descriptor_frame = physical::allocate_zeroed()?;
+    tables::map(root, descriptors(cpu), descriptor_frame.address().0, Size::Page, entry::DATA, &mut source)?;
+    for page in OWN_STACK_PAGES.into_iter().chain(MAIN_STACK_PAGES) {
+        let frame = physical::allocate_zeroed()?;
+        tables::map(root, base(cpu) + page * PAGE, frame.address().0, Size::Page, entry::DATA, &mut source)?;
+    }
+    Ok(descriptor_frame)
+}
+
+/// Puts the CPU's own record where [`this_info`] finds it. Context: before the CPU runs on its block.
+pub fn install(cpu: &'static Cpu) {
+    let info = (base(cpu.index) + BLOCK_SIZE - size_of::<CpuInfo>() as u64) as *const CpuInfo;
+    // SAFETY: the block is mapped (`map`), zeroed (a valid CpuInfo), aligned, and its CPU is not running yet.
+    unsafe { &*info }.cpu.set(Some(cpu));
+}
+
+/// This CPU's info.
+#[inline(always)]
+pub fn this_info() -> &'static CpuInfo {
+    let block = control::read_stack_pointer() & !(BLOCK_SIZE - 1);
+    let info = (block + BLOCK_SIZE - size_of::<CpuInfo>() as u64) as *const CpuInfo;
+    // SAFETY: after boot every stack of every CPU lies in its block, whose top holds a CpuInfo for good.
+    unsafe { &*info }
+}
+
+impl CpuInfo {
+    /// The record other CPUs can see.
+    #[inline(always)]
+    pub fn cpu(&self) -> &'static Cpu {
+        match self.cpu.get() {
+            Some(cpu) => cpu,
+            None => unreachable_cpu(),
+        }
+    }
+
+    /// The vCPU this CPU serves, if any.
+    #[inline(always)]
+    pub fn current(&self) -> Option<&'static Vcpu> {
+        self.current.get()
+    }
+
+    /// Changes which vCPU this CPU serves.
+    #[inline(always)]
+    pub fn set_current(&self, vcpu: Option<&'static Vcpu>) {
+        self.current.set(vcpu);
+    }
+}
+
+#[cold]
+fn unreachable_cpu() -> ! {
+    panic!("a CPU runs without its record")
+}
+
+/// Leaves the boot stack for the CPU's main stack and goes on with `next`.
+pub fn run_on_main_stack(cpu: usize, next: extern "C" fn() -> !) -> ! {
+    let top = base(cpu) + BLOCK_SIZE - size_of::<CpuInfo>() as u64 - 8;
+    // SAFETY: the stack below CpuInfo is mapped and unused; `next` never returns, so nothing of the old stack is needed.
+    unsafe {
+        core::arch::asm!("mov rsp, {top}", "xor ebp, ebp", "call {next}", "ud2", top = in(reg) top, next = in(reg) next,
+            options(noreturn));
+    }
+}
+
+/// The guest registers as a plain exclusive reference, for the code that runs between entry and exit on this CPU.
+///
+/// # Safety
+/// 1. The caller is the one activity on this CPU that handles the current entry, and takes the reference once.
+pub unsafe fn registers<'a>() -> &'a mut Registers {
+    // SAFETY: duty 1 makes the reference exclusive; other CPUs never reach this CpuInfo.
+    unsafe { &mut *this_info().registers.get() }
+}
