@@ -29,6 +29,7 @@ pub mod memory;
 pub mod mmu;
 pub mod multicall;
 pub mod nmi;
+pub mod operations;
 pub mod physdev;
 pub mod platform;
 pub mod platform_power;
