@@ -1,10 +1,9 @@
 # Xenolith: set-up, build, run and test. `make run` and `make test` are all a newcomer needs.
 #
 # Debian's own compiler builds everything: it brings core's source, which the bare-metal image is built from.
-CARGO := RUSTC=/usr/bin/rustc /usr/bin/cargo
+CARGO := PATH=/usr/bin:$$PATH RUSTC=/usr/bin/rustc /usr/bin/cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUNNER = $(TARGET)/debug/compat-runner
-BARE := --target x86_64-unknown-none -Zbuild-std=core,alloc -Zbuild-std-features=compiler-builtins-mem
 
 .PHONY: all setup build run test test-full lint host-tests compat runner clean
 

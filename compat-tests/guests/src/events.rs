@@ -1,6 +1,6 @@
 //! Event channels as a guest sees them: binding, the 2-level words of shared_info, the upcall and its counters.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use crate::buffer::Buffer;
 use crate::hypercall::{call1, call2};

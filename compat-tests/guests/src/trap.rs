@@ -21,7 +21,8 @@ pub const SYSENTER: u64 = 260;
 /// `nmi_op` or callback NMI.
 pub const NMI: u64 = 261;
 
-const ERROR_CODES: u64 = 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30;
+const ERROR_CODES: u64 =
+    1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30;
 
 /// What the stub saved; `words` below it is the frame as the hypervisor built it.
 #[repr(C)]

@@ -19,11 +19,9 @@ pub fn prepare() -> Result<(), i64> {
     for slot in (0..256).chain(272..512) {
         write(table + slot * 8, read(start::pt_base() + slot * 8));
     }
-    for result in [
-        make_read_only(table),
-        mmuext(ext::PIN_L4, mfn_of(table), 0),
-        mmuext(ext::NEW_USER_BASEPTR, mfn_of(table), 0),
-    ] {
+    for result in
+        [make_read_only(table), mmuext(ext::PIN_L4, mfn_of(table), 0), mmuext(ext::NEW_USER_BASEPTR, mfn_of(table), 0)]
+    {
         if result != 0 {
             return Err(result);
         }

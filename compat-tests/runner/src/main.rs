@@ -1,1 +1,34 @@
-fn main() {}
+//! Boots guests on Debian's Xen and on Xenolith under QEMU and compares what they saw.
+//!
+//! A hypervisor that panics, resets or hangs is a finding and is reported as one; only a missing tool or file ends the
+//! runner early, with one sentence. The last line is always `N passed, M failed`.
+#![forbid(unsafe_code)]
+
+mod answers;
+mod cli;
+mod compare;
+mod dom0;
+mod guest;
+mod hypervisor;
+mod linux;
+mod places;
+mod qemu;
+mod report;
+mod server;
+mod suite;
+mod tally;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(tally) => {
+            println!("{} passed, {} failed", tally.passed, tally.failed);
+            if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("compat-runner: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::dom0::Choice;
+use crate::guest::{self, Pace};
+use crate::hypervisor::Hypervisor;
+use crate::linux::{self, Ending, Scenario};
+use crate::suite::{self, Recorded, Show, Wish};
+use crate::tally::Tally;
+
+/// Boots guests on Debian's Xen and on Xenolith and compares what they saw.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum On {
+    Xen,
+    Xenolith,
+    Both,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Names the test guests.
+    List,
+    /// Runs test guests; on both hypervisors the answers are compared.
+    RunGuest {
+        /// Test guests; none means all.
+        names: Vec<String>,
+        /// Where to run.
+        #[arg(long, value_enum, default_value = "both")]
+        on: On,
+        /// Another command line for the guest.
+        #[arg(long)]
+        arguments: Option<String>,
+        /// Print the whole serial log.
+        #[arg(short, long)]
+        verbose: bool,
+        /// Run Xen even if its answer is recorded.
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Compares all test guests.
+    Compare {
+        /// Test guests; none means all.
+        names: Vec<String>,
+        /// Run Xen even if its answers are recorded.
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Debian's kernels as dom0.
+    Linux {
+        #[command(subcommand)]
+        command: Linux,
+    },
+    /// Everything of `make test` (quick) or `make test-full` (full).
+    Suite {
+        /// Which.
+        #[arg(value_enum)]
+        pace: SuitePace,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SuitePace {
+    Quick,
+    Full,
+}
+
+impl From<SuitePace> for Pace {
+    fn from(pace: SuitePace) -> Pace {
+        match pace {
+            SuitePace::Quick => Pace::Quick,
+            SuitePace::Full => Pace::Full,
+        }
+    }
+}
+
+#[derive(Subcommand)]
+enum Linux {
+    /// A root shell on this terminal.
+    Shell {
+        #[command(flatten)]
+        choice: Choice,
+        /// Where to run.
+        #[arg(long, value_enum, default_value = "xenolith")]
+        on: Hypervisor,
+    },
+    /// One boot that checks itself.
+    Check {
+        #[command(flatten)]
+        choice: Choice,
+        /// Where to run.
+        #[arg(long, value_enum, default_value = "xenolith")]
+        on: Hypervisor,
+        /// Which checks, separated by commas.
+        #[arg(long, default_value = linux::CHECKS)]
+        checks: String,
+        /// How dom0 ends the machine.
+        #[arg(long, value_enum, default_value = "poweroff")]
+        end: Ending,
+        /// Time limit in seconds.
+        #[arg(long, default_value_t = 300)]
+        limit: u64,
+    },
+    /// All boots of a pace.
+    Matrix {
+        /// Which.
+        #[arg(value_enum)]
+        pace: SuitePace,
+        /// Where to run.
+        #[arg(long, value_enum, default_value = "xenolith")]
+        on: Hypervisor,
+    },
+}
+
+/// Does what the command line says.
+pub fn run() -> Result<Tally> {
+    match Arguments::parse().command {
+        Command::List => {
+            for guest in guest::all()? {
+                println!("{:<16} {}", guest.name, guest.recipe.about);
+            }
+            Ok(Tally::default())
+        }
+        Command::RunGuest { names, on, arguments, verbose, fresh } => {
+            guest::build()?;
+            let guests = guest::named(&names)?;
+            let show = if verbose { Show::Everything } else { Show::Failures };
+            let recorded = if fresh || on == On::Xen { Recorded::Ignore } else { Recorded::Use };
+            let wish = Wish { pace: Pace::Quick, arguments, recorded, show };
+            match on {
+                On::Xen => suite::run_on(&guests, Hypervisor::Xen, &wish),
+                On::Xenolith => suite::run_on(&guests, Hypervisor::Xenolith, &wish),
+                On::Both => suite::compare(&guests, &wish),
+            }
+        }
+        Command::Compare { names, fresh } => {
+            guest::build()?;
+            let recorded = if fresh { Recorded::Ignore } else { Recorded::Use };
+            let wish = Wish { pace: Pace::Quick, arguments: None, recorded, show: Show::Failures };
+            suite::compare(&guest::named(&names)?, &wish)
+        }
+        Command::Linux { command } => run_linux(command),
+        Command::Suite { pace } => run_suite(pace.into()),
+    }
+}
+
+fn run_linux(command: Linux) -> Result<Tally> {
+    match command {
+        Linux::Shell { choice, on } => {
+            linux::shell(&choice, on)?;
+            Ok(Tally::default())
+        }
+        Linux::Check { choice, on, checks, end, limit } => {
+            let scenario = Scenario { choice, checks, ending: end, limit: Duration::from_secs(limit) };
+            linux::run_all(&[scenario], on)
+        }
+        Linux::Matrix { pace, on } => linux::run_all(&linux::matrix(pace.into()), on),
+    }
+}
+
+fn run_suite(pace: Pace) -> Result<Tally> {
+    guest::build()?;
+    let wish = Wish { pace, arguments: None, recorded: Recorded::Use, show: Show::Failures };
+    let mut tally = suite::compare(&suite::guests_of(pace)?, &wish)?;
+    tally.add(linux::run_all(&linux::matrix(pace), Hypervisor::Xenolith)?);
+    Ok(tally)
+}

@@ -1,0 +1,102 @@
+//! Comparing a guest's observations on Xenolith with those on Xen.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::places;
+use crate::report::Report;
+
+/// An allowed difference; `compat-tests/allowed-differences.toml` lists them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allowance {
+    /// The test, or `*`.
+    pub test: String,
+    /// The key of the VALUE or TEST line; a `*` at the end stands for any rest.
+    pub key: String,
+    /// Why it may differ.
+    pub reason: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Allowances {
+    #[serde(default)]
+    allow: Vec<Allowance>,
+}
+
+/// Reads the list; each entry must say why.
+pub fn allowances() -> Result<Vec<Allowance>> {
+    let path = places::tree().join("compat-tests/allowed-differences.toml");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let list: Allowances = toml::from_str(&text).with_context(|| format!("{}", path.display()))?;
+    for allowance in &list.allow {
+        anyhow::ensure!(!allowance.reason.trim().is_empty(), "{} {} has no reason", allowance.test, allowance.key);
+    }
+    Ok(list.allow)
+}
+
+impl Allowance {
+    fn covers(&self, test: &str, key: &str) -> bool {
+        let key_fits = match self.key.strip_suffix('*') {
+            Some(prefix) => key.starts_with(prefix),
+            None => self.key == key,
+        };
+        (self.test == "*" || self.test == test) && key_fits
+    }
+}
+
+/// Every difference that is not allowed, one line each.
+pub fn differences(test: &str, xen: &Report, ours: &Report, allowed: &[Allowance]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut compare = |key: &str, expected: Option<&String>, got: Option<&String>| {
+        if expected != got && !allowed.iter().any(|allowance| allowance.covers(test, key)) {
+            let show = |value: Option<&String>| value.map_or("(nothing)", |text| text.as_str()).to_owned();
+            found.push(format!("{key}: xen {} xenolith {}", show(expected), show(got)));
+        }
+    };
+    for (key, value) in &xen.values {
+        compare(key, Some(value), ours.values.get(key));
+    }
+    for (key, value) in &ours.values {
+        if !xen.values.contains_key(key) {
+            compare(key, None, Some(value));
+        }
+    }
+    for (key, judged) in &xen.tests {
+        compare(key, Some(&judged.word), ours.tests.get(key).map(|own| &own.word));
+    }
+    for (key, judged) in &ours.tests {
+        if !xen.tests.contains_key(key) {
+            compare(key, None, Some(&judged.word));
+        }
+    }
+    found
+}
+
+/// Costs side by side with the ratio; empty if the test has none.
+pub fn cost_table(xen: &Report, ours: &Report) -> String {
+    let mut table = String::new();
+    for (name, &reference) in &xen.costs {
+        let own = ours.costs.get(name).copied();
+        let ratio = own.map_or("-".into(), |own| format!("{:.2}", own as f64 / reference.max(1) as f64));
+        let own = own.map_or("-".into(), |own| own.to_string());
+        table.push_str(&format!("  {name:<44} xen {reference:>8} xenolith {own:>8} ratio {ratio}\n"));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Allowance, differences};
+    use crate::report::parse;
+
+    #[test]
+    fn differences_are_found_both_ways_and_allowances_hide_them() {
+        let xen = parse("VALUE a=1\nVALUE b=2\nTEST t: PASS\n");
+        let ours = parse("VALUE a=1\nVALUE c=3\nTEST t: FAIL\n");
+        assert_eq!(differences("x", &xen, &ours, &[]).len(), 3);
+        let allow = |key: &str| Allowance { test: "*".into(), key: key.into(), reason: "r".into() };
+        assert_eq!(differences("x", &xen, &ours, &[allow("b*"), allow("t")]).len(), 1);
+    }
+}

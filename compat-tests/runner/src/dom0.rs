@@ -1,0 +1,131 @@
+//! The machine that boots Debian's kernel as dom0: initial RAM disk, disks, network cards, command lines.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::hypervisor::{Hypervisor, hex};
+use crate::places;
+use crate::qemu::{Icount, Machine};
+use crate::server;
+
+/// Bytes of the test disk and of the file that is fetched.
+const DISK: usize = 8 << 20;
+const FILE: usize = 1 << 20;
+
+/// Which dom0 on which machine.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Choice {
+    /// Kernel series, as set-up unpacked it.
+    #[arg(long, default_value = "6.1")]
+    pub kernel: String,
+    /// CPUs of the machine.
+    #[arg(long, default_value_t = 2)]
+    pub cpus: u32,
+    /// MiB of memory of the machine.
+    #[arg(long, default_value_t = 2048)]
+    pub memory: u32,
+    /// QEMU's CPU model.
+    #[arg(long, default_value = "EPYC-Milan")]
+    pub cpu: String,
+    /// q35 or pc.
+    #[arg(long, default_value = "q35")]
+    pub machine: String,
+    /// Further options of the hypervisor.
+    #[arg(long, default_value = "")]
+    pub options: String,
+    /// Further words of the kernel's command line.
+    #[arg(long, default_value = "")]
+    pub arguments: String,
+}
+
+impl Choice {
+    /// A name for logs.
+    pub fn name(&self) -> String {
+        format!("linux-{}-{}-{}-{}cpu-{}M", self.kernel, self.machine, self.cpu, self.cpus, self.memory)
+    }
+
+    /// The machine; `scenario` goes to /init through the kernel's command line.
+    pub fn machine(&self, hypervisor: Hypervisor, scenario: &str) -> Result<Machine> {
+        let kernel = places::cached(&format!("linux-{}/vmlinuz", self.kernel))?;
+        let line = format!("console=hvc0 earlyprintk=xen {scenario} cpus={} {}", self.cpus, self.arguments);
+        Ok(Machine {
+            hypervisor,
+            options: format!("com1=115200,8n1 console=com1 loglvl=all guest_loglvl=all {}", self.options),
+            modules: vec![(kernel, line.trim_end().into()), (initrd(&self.kernel)?, String::new())],
+            machine: self.machine.clone(),
+            cpu: self.cpu.clone(),
+            cpus: self.cpus,
+            memory: self.memory,
+            icount: Icount::Off,
+            extra: Vec::new(),
+        })
+    }
+}
+
+/// The initial RAM disk for a kernel, made when anything that goes into it changed.
+fn initrd(kernel: &str) -> Result<PathBuf> {
+    let recipe = places::tree().join("qubes-integration");
+    let mut all = Sha256::new();
+    all.update(std::fs::read(places::cached(&format!("linux-{kernel}/.package"))?)?);
+    all.update(std::fs::read(recipe.join("make-initrd.sh"))?);
+    for name in ["init", "checks", "modules"] {
+        all.update(std::fs::read(recipe.join("dom0").join(name))?);
+    }
+    let hash = hex(&all.finalize());
+    let short = hash.get(..16).unwrap_or(&hash);
+    let output = places::cache()?.join(format!("images/dom0-{kernel}-{short}.gz"));
+    if !output.exists() {
+        let status = Command::new(places::program("bash")?)
+            .arg(recipe.join("make-initrd.sh"))
+            .arg(places::cached(&format!("linux-{kernel}"))?)
+            .arg(&output)
+            .status()?;
+        if !status.success() {
+            bail!("cannot make the initial RAM disk for kernel {kernel}");
+        }
+    }
+    Ok(output)
+}
+
+/// Adds one disk on each of three controllers; gives back the kernel words that tell the expected hash.
+pub fn add_disks(machine: &mut Machine) -> Result<String> {
+    let data = server::noise(DISK);
+    let file = places::cache()?.join("images/disk.raw");
+    if std::fs::metadata(&file).map(|found| found.len()).ok() != Some(DISK as u64) {
+        std::fs::create_dir_all(places::cache()?.join("images"))?;
+        std::fs::write(&file, &data)?;
+    }
+    let drive = |id: &str| format!("file={},if=none,id={id},format=raw,snapshot=on", file.display());
+    if machine.machine.starts_with("pc") {
+        machine.extra.extend(["-device".into(), "ahci,id=ahci".into()]);
+    }
+    let bus = if machine.machine.starts_with("pc") { "ahci.0" } else { "ide.0" };
+    for (id, device) in [
+        ("disk0", format!("ide-hd,drive=disk0,bus={bus}")),
+        ("disk1", "nvme,drive=disk1,serial=xenolith".into()),
+        ("disk2", "virtio-blk-pci,drive=disk2".into()),
+    ] {
+        machine.extra.extend(["-drive".into(), drive(id), "-device".into(), device]);
+    }
+    Ok(format!("disk_hash={}", hex(&Sha256::digest(&data))))
+}
+
+/// Adds two network cards and a server behind them; gives back the kernel words that tell port and hash.
+pub fn add_network(machine: &mut Machine) -> Result<String> {
+    let data = Arc::new(server::noise(FILE));
+    let hash = hex(&Sha256::digest(data.as_slice()));
+    let port = server::serve(data)?;
+    for (id, subnet, device) in [("net0", "10.0.2.0/24", "e1000e"), ("net1", "10.0.3.0/24", "virtio-net-pci")] {
+        machine.extra.extend([
+            "-netdev".into(),
+            format!("user,id={id},net={subnet}"),
+            "-device".into(),
+            format!("{device},netdev={id},romfile="),
+        ]);
+    }
+    Ok(format!("net_port={port} net_hash={hash}"))
+}

@@ -1,0 +1,53 @@
+//! The two hypervisors that a guest can be booted on.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::places;
+
+/// Which hypervisor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Hypervisor {
+    /// Debian's Xen 4.17: its answers are the expected ones.
+    Xen,
+    /// The one built from this tree.
+    Xenolith,
+}
+
+impl Hypervisor {
+    /// Lower-case name, as on the command line and in log names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Hypervisor::Xen => "xen",
+            Hypervisor::Xenolith => "xenolith",
+        }
+    }
+
+    /// The multiboot1 image that QEMU's `-kernel` takes. `XENOLITH_IMAGE` names another build of ours.
+    pub fn image(self) -> Result<PathBuf> {
+        match self {
+            Hypervisor::Xen => places::cached("xen-4.17/xen.elf"),
+            Hypervisor::Xenolith => {
+                let path = std::env::var_os("XENOLITH_IMAGE")
+                    .map_or_else(|| places::target().join("xenolith.elf"), PathBuf::from);
+                if !path.exists() {
+                    bail!("{} is missing; run `make build`", path.display());
+                }
+                Ok(path)
+            }
+        }
+    }
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+pub fn file_hash(path: &std::path::Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hex(&Sha256::digest(&bytes)))
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,144 @@
+//! Debian's kernels as dom0: a shell, one boot with checks, the matrix of boots.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::dom0::{self, Choice};
+use crate::guest::Pace;
+use crate::hypervisor::Hypervisor;
+use crate::qemu::Reason;
+use crate::report;
+use crate::tally::Tally;
+
+/// How dom0 ends the machine after its checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Ending {
+    /// `poweroff`
+    Poweroff,
+    /// `reboot`
+    Reboot,
+}
+
+/// What dom0 checks, in this order; the functions `check_*` of qubes-integration/dom0/checks.
+pub const CHECKS: &str = "hypervisor,cpu_count,work,clocksource,disks,network,interrupts,cpus,kernel_log";
+/// The same without devices.
+const CORE_CHECKS: &str = "hypervisor,cpu_count,work,kernel_log";
+/// All, and a minute against the RTC.
+const LONG_CHECKS: &str = "hypervisor,cpu_count,work,clocksource,disks,network,interrupts,cpus,drift,kernel_log";
+
+/// One boot with checks.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Kernel and machine.
+    pub choice: Choice,
+    /// Names of checks, separated by commas.
+    pub checks: String,
+    /// How it ends.
+    pub ending: Ending,
+    /// Time limit.
+    pub limit: Duration,
+}
+
+/// Boots dom0 to a root shell with the serial line on this terminal.
+pub fn shell(choice: &Choice, hypervisor: Hypervisor) -> Result<()> {
+    let mut machine = choice.machine(hypervisor, "scenario=shell")?;
+    dom0::add_disks(&mut machine)?;
+    dom0::add_network(&mut machine)?;
+    let mut command = machine.command()?;
+    command.args(["-chardev", "stdio,id=tty,mux=on,signal=off", "-serial", "chardev:tty"]);
+    println!("Ctrl-a x ends the machine; Ctrl-a b sends a break.");
+    command.stdin(Stdio::inherit()).status().context("cannot start QEMU")?;
+    Ok(())
+}
+
+/// Boots once and judges; complaints, empty when all is well.
+pub fn check(scenario: &Scenario, hypervisor: Hypervisor) -> Result<Vec<String>> {
+    let Scenario { choice, checks, ending, limit } = scenario;
+    let mut words =
+        format!("scenario=check checks={checks} end={}", if *ending == Ending::Reboot { "reboot" } else { "poweroff" });
+    let mut machine = choice.machine(hypervisor, "")?;
+    let named = |name: &str| checks.split(',').any(|check| check == name);
+    if named("disks") || named("interrupts") {
+        words = format!("{words} {}", dom0::add_disks(&mut machine)?);
+    }
+    if named("network") || named("interrupts") {
+        words = format!("{words} {}", dom0::add_network(&mut machine)?);
+    }
+    if let Some((_, line)) = machine.modules.first_mut() {
+        *line = format!("{line} {words}");
+    }
+    let run = machine.run(&choice.name(), *limit, "VERDICT")?;
+    let report = report::parse(&run.log);
+    let mut complaints = report::complaints(&run, &report);
+    let wanted = if *ending == Ending::Reboot { Reason::Reset } else { Reason::PowerOff };
+    if complaints.is_empty() && run.reason != Some(wanted) {
+        complaints.push(format!("the machine should end by {wanted:?}, but: {:?} {:?}", run.end, run.reason));
+    }
+    if let Some(at) = run.seen_at("INIT dom0 is up") {
+        println!("  {} on {}: init after {at:.1} s, {:.1} s in all", choice.name(), hypervisor.name(), run.seconds);
+    }
+    if !complaints.is_empty() {
+        println!("  last lines of {}:\n{}", run.log_file.display(), run.tail(20));
+    }
+    Ok(complaints)
+}
+
+/// Runs scenarios one after the other.
+pub fn run_all(scenarios: &[Scenario], hypervisor: Hypervisor) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for scenario in scenarios {
+        let complaints = check(scenario, hypervisor)?;
+        tally.count(&complaints);
+        println!("{} {}", if complaints.is_empty() { "PASS" } else { "FAIL" }, scenario.choice.name());
+        for complaint in complaints {
+            println!("  {complaint}");
+        }
+    }
+    Ok(tally)
+}
+
+/// The boots of a pace: quick ones cover each axis once, full ones their product.
+pub fn matrix(pace: Pace) -> Vec<Scenario> {
+    match pace {
+        Pace::Quick => vec![
+            scenario("6.1", "q35", "EPYC-Milan", 2, 2048, CHECKS, Ending::Poweroff),
+            scenario("6.12", "q35", "max", 4, 1024, CORE_CHECKS, Ending::Reboot),
+            scenario("6.12", "pc", "EPYC-Milan", 1, 512, CORE_CHECKS, Ending::Poweroff),
+        ],
+        Pace::Full => full_matrix(),
+    }
+}
+
+fn full_matrix() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for kernel in ["6.1", "6.12"] {
+        for machine in ["q35", "pc"] {
+            for cpu in ["EPYC-Milan", "max"] {
+                for cpus in [1, 2, 4] {
+                    let ending = if cpus == 2 { Ending::Reboot } else { Ending::Poweroff };
+                    let checks = if cpus == 2 && cpu == "max" { LONG_CHECKS } else { CHECKS };
+                    all.push(scenario(kernel, machine, cpu, cpus, 2048, checks, ending));
+                }
+            }
+        }
+        for memory in [512, 1024, 4096, 8192] {
+            all.push(scenario(kernel, "q35", "EPYC-Milan", 2, memory, CORE_CHECKS, Ending::Poweroff));
+        }
+    }
+    all
+}
+
+fn scenario(kernel: &str, machine: &str, cpu: &str, cpus: u32, memory: u32, checks: &str, ending: Ending) -> Scenario {
+    let choice = Choice {
+        kernel: kernel.into(),
+        cpus,
+        memory,
+        cpu: cpu.into(),
+        machine: machine.into(),
+        options: String::new(),
+        arguments: String::new(),
+    };
+    Scenario { choice, checks: checks.into(), ending, limit: Duration::from_secs(300) }
+}

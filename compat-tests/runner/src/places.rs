@@ -1,0 +1,53 @@
+//! Where things are: the tree, the build directory, the cache that set-up fills, the kept logs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The root of the source tree.
+pub fn tree() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).unwrap_or(own).to_path_buf()
+}
+
+/// The directory that cargo builds into.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree().join("target"), PathBuf::from)
+}
+
+/// The cache that `make setup` fills.
+pub fn cache() -> Result<PathBuf> {
+    if let Some(directory) = std::env::var_os("XENOLITH_CACHE") {
+        return Ok(directory.into());
+    }
+    if let Some(directory) = std::env::var_os("XDG_CACHE_HOME") {
+        return Ok(Path::new(&directory).join("xenolith"));
+    }
+    let home = std::env::var_os("HOME").context("neither XENOLITH_CACHE nor HOME is set")?;
+    Ok(Path::new(&home).join(".cache/xenolith"))
+}
+
+/// A file that set-up puts into the cache.
+pub fn cached(name: &str) -> Result<PathBuf> {
+    let path = cache()?.join(name);
+    if !path.exists() {
+        bail!("{} is missing; run `make setup`", path.display());
+    }
+    Ok(path)
+}
+
+/// Where serial logs are kept, one file a run.
+pub fn logs() -> Result<PathBuf> {
+    let directory = target().join("compat-logs");
+    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    Ok(directory)
+}
+
+/// Finds a program in PATH, or says which package has it.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_file())
+        .with_context(|| format!("{name} is not installed; run `make setup`"))
+}

@@ -1,0 +1,246 @@
+//! One run of QEMU: the machine, a time limit, the serial line kept in a file and read while it grows.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::hypervisor::Hypervisor;
+use crate::places;
+
+/// How long a machine may go on after its verdict before it is ended.
+const GRACE: Duration = Duration::from_secs(6);
+
+/// What to boot, on which machine.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The hypervisor to boot.
+    pub hypervisor: Hypervisor,
+    /// The hypervisor's own command line.
+    pub options: String,
+    /// The modules: file and command line each; the first is dom0's kernel.
+    pub modules: Vec<(PathBuf, String)>,
+    /// QEMU machine type with its options.
+    pub machine: String,
+    /// QEMU CPU model.
+    pub cpu: String,
+    /// Number of CPUs.
+    pub cpus: u32,
+    /// MiB of memory.
+    pub memory: u32,
+    /// Count instructions: the time stamp counter ticks once per instruction.
+    pub icount: Icount,
+    /// Further QEMU arguments (disks, network cards).
+    pub extra: Vec<String>,
+}
+
+/// Whether time is instructions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Icount {
+    /// Deterministic: one tick an instruction.
+    On,
+    /// Wall time.
+    Off,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// QEMU ended by itself (power-off, reset, triple fault).
+    Exited,
+    /// The awaited line was seen and the machine did not end in the time after it.
+    Lingered,
+    /// The time limit ran out first.
+    TimedOut,
+}
+
+/// Why the machine ended by itself, as QEMU's control connection tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The guest powered the machine off.
+    PowerOff,
+    /// The guest reset the machine, or the CPU did (triple fault).
+    Reset,
+}
+
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Everything the serial line said.
+    pub log: String,
+    /// Where that is kept.
+    pub log_file: PathBuf,
+    /// How it ended.
+    pub end: End,
+    /// Why, if the machine ended by itself.
+    pub reason: Option<Reason>,
+    /// How long it took.
+    pub seconds: f64,
+    /// When each marker line was first seen, in seconds after power-on.
+    marks: Vec<(String, f64)>,
+}
+
+impl Run {
+    /// When a line starting with this marker was first seen, in seconds after power-on (to a twentieth).
+    pub fn seen_at(&self, marker: &str) -> Option<f64> {
+        self.marks.iter().find(|(seen, _)| seen.starts_with(marker)).map(|(_, at)| *at)
+    }
+
+    /// The last lines, for a failure report.
+    pub fn tail(&self, lines: usize) -> String {
+        let all: Vec<&str> = self.log.lines().collect();
+        let from = all.len().saturating_sub(lines);
+        all.iter().skip(from).map(|line| format!("    | {}\n", line.trim_end())).collect()
+    }
+}
+
+impl Machine {
+    /// The QEMU command for this machine, its serial line not yet attached.
+    pub fn command(&self) -> Result<Command> {
+        let mut command = Command::new(places::program("qemu-system-x86_64")?);
+        command
+            .args(["-accel", "tcg", "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot"])
+            .args(["-machine", &self.machine, "-cpu", &self.cpu])
+            .args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()])
+            .arg("-kernel")
+            .arg(self.hypervisor.image()?)
+            .args(["-append", &self.options]);
+        if !self.modules.is_empty() {
+            let modules: Vec<String> = self.modules.iter().map(|(file, line)| module(file, line)).collect();
+            command.args(["-initrd", &modules.join(",")]);
+        }
+        if self.icount == Icount::On {
+            command.args(["-icount", "shift=0,sleep=off"]);
+        }
+        command.args(&self.extra);
+        Ok(command)
+    }
+
+    /// Boots, waits for the machine to end, for `awaited` at the start of a line plus a grace, or for the limit.
+    pub fn run(&self, name: &str, limit: Duration, awaited: &str) -> Result<Run> {
+        let log_file = places::logs()?.join(format!("{name}.{}.log", self.hypervisor.name()));
+        fs::write(&log_file, "").with_context(|| format!("cannot write {}", log_file.display()))?;
+        let (reason, control) = listen_for_reason()?;
+        let mut command = self.command()?;
+        command.args(["-serial", &format!("file:{}", log_file.display())]);
+        command.args(["-chardev", &format!("socket,id=control,path={}", control.display())]);
+        command.args(["-mon", "chardev=control,mode=control"]);
+        let messages = fs::File::create(log_file.with_extension("qemu"))?;
+        let started = Instant::now();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(messages).spawn().context("cannot start QEMU")?;
+        let mut watch = Watch { log_file: &log_file, started, limit, awaited, marks: Vec::new() };
+        let end = watch.wait(&mut child)?;
+        let marks = watch.marks;
+        let seconds = started.elapsed().as_secs_f64();
+        let _ = fs::remove_file(&control);
+        let mut log = read_log(&log_file);
+        if log.is_empty() {
+            // It did not get as far as its first character: what QEMU itself said explains that.
+            let said = fs::read_to_string(log_file.with_extension("qemu")).unwrap_or_default();
+            log = said
+                .lines()
+                .filter(|line| !line.contains("TCG doesn't support"))
+                .map(|line| format!("{line}\n"))
+                .collect();
+        }
+        let reason = reason.recv_timeout(Duration::from_secs(1)).ok();
+        Ok(Run { log, log_file, end, reason, seconds, marks })
+    }
+}
+
+/// Opens a socket that QEMU connects to and tells on why it ended.
+fn listen_for_reason() -> Result<(Receiver<Reason>, PathBuf)> {
+    let path = std::env::temp_dir().join(format!("compat-runner-{}.socket", std::process::id()));
+    let _ = fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        if let Ok((stream, _)) = listener.accept()
+            && let Some(reason) = read_reason(stream)
+        {
+            let _ = sender.send(reason);
+        }
+    });
+    Ok((receiver, path))
+}
+
+/// Speaks just enough of the control protocol to hear the shutdown event.
+fn read_reason(mut stream: UnixStream) -> Option<Reason> {
+    stream.write_all(b"{\"execute\":\"qmp_capabilities\"}\n").ok()?;
+    for line in BufReader::new(stream).lines() {
+        let message: serde_json::Value = serde_json::from_str(&line.ok()?).ok()?;
+        if message.get("event").and_then(|event| event.as_str()) == Some("SHUTDOWN") {
+            return match message.pointer("/data/reason").and_then(|reason| reason.as_str()) {
+                Some("guest-shutdown") => Some(Reason::PowerOff),
+                Some("guest-reset") => Some(Reason::Reset),
+                _ => None,
+            };
+        }
+    }
+    None
+}
+
+/// One entry of `-initrd`; QEMU splits at commas, and a doubled one stands for itself.
+fn module(file: &Path, line: &str) -> String {
+    format!("{} {}", file.display(), line).trim_end().replace(',', ",,")
+}
+
+/// Lines whose time of appearance is kept.
+const MARKERS: [&str; 2] = ["INIT ", "VERDICT "];
+
+struct Watch<'a> {
+    log_file: &'a Path,
+    started: Instant,
+    limit: Duration,
+    awaited: &'a str,
+    marks: Vec<(String, f64)>,
+}
+
+impl Watch<'_> {
+    fn wait(&mut self, child: &mut Child) -> Result<End> {
+        let mut seen: Option<Instant> = None;
+        loop {
+            let exited = child.try_wait().context("cannot wait for QEMU")?.is_some();
+            if self.look() && seen.is_none() {
+                seen = Some(Instant::now());
+            }
+            if exited {
+                return Ok(End::Exited);
+            }
+            let end = match seen {
+                Some(at) if at.elapsed() > GRACE => End::Lingered,
+                _ if self.started.elapsed() > self.limit => End::TimedOut,
+                _ => {
+                    std::thread::sleep(Duration::from_millis(50));
+                    continue;
+                }
+            };
+            child.kill().context("cannot end QEMU")?;
+            child.wait().context("cannot wait for QEMU")?;
+            return Ok(end);
+        }
+    }
+
+    /// Reads the log so far, notes marker lines, and tells whether the awaited line is there.
+    fn look(&mut self) -> bool {
+        let log = read_log(self.log_file);
+        let now = self.started.elapsed().as_secs_f64();
+        for line in log.lines() {
+            let is_marker = MARKERS.iter().any(|marker| line.starts_with(marker));
+            if is_marker && !self.marks.iter().any(|(seen, _)| seen == line) {
+                self.marks.push((line.into(), now));
+            }
+        }
+        self.marks.iter().any(|(seen, _)| seen.starts_with(self.awaited))
+    }
+}
+
+fn read_log(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}

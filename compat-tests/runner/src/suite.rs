@@ -1,0 +1,141 @@
+//! Running test guests: one on one hypervisor, or on both with the answers compared.
+
+use anyhow::Result;
+
+use crate::answers::{self, Answer};
+use crate::compare::{self, Allowance};
+use crate::guest::{self, Guest, Pace, Where};
+use crate::hypervisor::Hypervisor;
+use crate::report::{self, Report};
+use crate::tally::Tally;
+
+/// Lines of the serial log shown with a failure.
+const TAIL: usize = 20;
+/// Differences shown; the rest is counted.
+const SHOWN: usize = 40;
+
+/// How to run guests.
+pub struct Wish {
+    /// Which run.
+    pub pace: Pace,
+    /// Another command line for the guest.
+    pub arguments: Option<String>,
+    /// Whether recorded answers of Xen may stand for a run.
+    pub recorded: Recorded,
+    /// Print every line of the log.
+    pub show: Show,
+}
+
+/// Whether recorded answers may be used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// Use them.
+    Use,
+    /// Run Xen again.
+    Ignore,
+}
+
+/// How much to print.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// Failures only.
+    Failures,
+    /// The whole serial log.
+    Everything,
+}
+
+/// Runs one guest on one hypervisor. Xen's answer may come from the record.
+fn answer(guest: &Guest, hypervisor: Hypervisor, wish: &Wish) -> Result<Answer> {
+    let arguments = wish.arguments.as_deref().unwrap_or_else(|| guest.arguments(wish.pace));
+    let machine = guest.machine(hypervisor, arguments)?;
+    let key = answers::key(&machine)?;
+    let may_be_recorded = hypervisor == Hypervisor::Xen && wish.recorded == Recorded::Use;
+    if may_be_recorded && let Some(found) = answers::load(&key)? {
+        return Ok(found);
+    }
+    let run = machine.run(&guest.name, guest.limit(wish.pace), "VERDICT")?;
+    let report = report::parse(&run.log);
+    let complaints = report::complaints(&run, &report);
+    if wish.show == Show::Everything {
+        print!("{}", run.log);
+    }
+    println!("  {} on {}: {:.1} s", guest.name, hypervisor.name(), run.seconds);
+    if !complaints.is_empty() {
+        println!("  last lines of {}:\n{}", run.log_file.display(), run.tail(TAIL));
+    }
+    let answer = Answer { report, complaints };
+    if hypervisor == Hypervisor::Xen && answer.report.verdict.is_some() {
+        answers::store(&key, &answer)?;
+    }
+    Ok(answer)
+}
+
+/// Runs guests on one hypervisor and judges them by their own verdict.
+pub fn run_on(guests: &[Guest], hypervisor: Hypervisor, wish: &Wish) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for guest in guests {
+        let answer = answer(guest, hypervisor, wish)?;
+        for (name, cost) in &answer.report.costs {
+            println!("  {name:<44} {cost:>8}");
+        }
+        settle(&guest.name, &answer.complaints, &mut tally);
+    }
+    Ok(tally)
+}
+
+/// Runs guests on both and compares.
+pub fn compare(guests: &[Guest], wish: &Wish) -> Result<Tally> {
+    let allowed = compare::allowances()?;
+    let mut tally = Tally::default();
+    for guest in guests {
+        let complaints = compare_one(guest, wish, &allowed)?;
+        settle(&guest.name, &complaints, &mut tally);
+    }
+    Ok(tally)
+}
+
+fn compare_one(guest: &Guest, wish: &Wish, allowed: &[Allowance]) -> Result<Vec<String>> {
+    let ours = answer(guest, Hypervisor::Xenolith, wish)?;
+    if guest.recipe.on == Where::Xenolith {
+        return Ok(ours.complaints);
+    }
+    let xen = answer(guest, Hypervisor::Xen, wish)?;
+    if xen.report.verdict.is_none() {
+        return Ok(vec!["Xen gave no answer to compare with".into()]);
+    }
+    print!("{}", compare::cost_table(&xen.report, &ours.report));
+    let mut complaints = compare::differences(&guest.name, &xen.report, &ours.report, allowed);
+    complaints.extend(own_failures(&ours, &xen.report));
+    Ok(complaints)
+}
+
+/// What is wrong on our side by itself, less what Xen does the same way.
+fn own_failures(ours: &Answer, xen: &Report) -> Vec<String> {
+    let same_on_xen = |complaint: &str| {
+        complaint.starts_with("verdict ")
+            || complaint.split_once(':').and_then(|(name, _)| xen.tests.get(name)).is_some_and(|own| own.word != "PASS")
+    };
+    let failing = xen.verdict.as_deref() != Some("SUCCESS");
+    ours.complaints.iter().filter(|complaint| !(failing && same_on_xen(complaint))).cloned().collect()
+}
+
+fn settle(name: &str, complaints: &[String], tally: &mut Tally) {
+    tally.count(complaints);
+    if complaints.is_empty() {
+        println!("PASS {name}");
+        return;
+    }
+    println!("FAIL {name}");
+    for complaint in complaints.iter().take(SHOWN) {
+        println!("  {complaint}");
+    }
+    if complaints.len() > SHOWN {
+        println!("  and {} more", complaints.len() - SHOWN);
+    }
+}
+
+/// The test guests of `make test` or `make test-full`.
+pub fn guests_of(pace: Pace) -> Result<Vec<Guest>> {
+    let guests = guest::all()?;
+    Ok(guests.into_iter().filter(|guest| pace == Pace::Full || guest.recipe.pace == Pace::Quick).collect())
+}
