@@ -1,0 +1,137 @@
+//! Closing a port, and what that means for whatever it was bound to.
+//!
+//! First the port is put out of everybody's reach (binding `Reserved`, peer unbound, VIRQ or interrupt released), then
+//! its event is wiped, then it becomes free. The far end of a pair goes back to waiting for the closer.
+
+use alloc::sync::Arc;
+use core::{
+    mem,
+    sync::atomic::Ordering::{AcqRel, Acquire, Release},
+};
+
+use abi::{Errno, Pirq, Port as Number, Result, Virq};
+
+use crate::{
+    PirqControl, Platform, Ports,
+    bind::lock_both,
+    port::{Binding, Notify, Peer, Port},
+    table::Table,
+};
+
+/// How far a call that may be preempted has come.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Finished.
+    Done,
+    /// To be called again; what is done is recorded.
+    Preempted,
+}
+
+/// On whose behalf a port is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Closer {
+    /// The guest, which cannot touch the hypervisor's ports.
+    Guest,
+    Hypervisor,
+}
+
+/// What a port was bound to when it was put out of reach, for the steps that need its lock free.
+enum Detached<P: Platform> {
+    /// The old binding, to be dropped without locks held.
+    Gone(#[expect(dead_code, reason = "dropped late, for its reference to the peer")] Binding<P>),
+    Pirq(Pirq),
+    /// Locking both ends has to start over in the right order.
+    Paired(Peer<P>, Number),
+}
+
+impl<P: Platform> Ports<P> {
+    /// Closes a port. Errors: `EINVAL` invalid, free, reserved, or the hypervisor's.
+    pub fn close(self: &Arc<Self>, number: Number, control: &impl PirqControl) -> Result<()> {
+        let mut table = self.table.lock();
+        self.close_locked(&mut table, number, Closer::Guest, control)
+    }
+
+    pub(crate) fn close_locked(
+        self: &Arc<Self>,
+        table: &mut Table<P>,
+        number: Number,
+        closer: Closer,
+        control: &impl PirqControl,
+    ) -> Result<()> {
+        let port = self.valid_port(number)?;
+        let notify = port.notify();
+        if closer == Closer::Guest && notify.consumer().is_some() {
+            return Err(Errno::EINVAL);
+        }
+        loop {
+            match self.detach(number, port)? {
+                Detached::Gone(_) => break,
+                Detached::Pirq(pirq) => {
+                    control.unbind(pirq);
+                    if let Some(cell) = self.pirqs.get(pirq.0 as usize) {
+                        cell.store(0, Release);
+                    }
+                    break;
+                }
+                // Only the far end's own closing can come between; then there is no pair any more.
+                Detached::Paired(peer, far) => {
+                    if self.unpair(number, port, &peer, far) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.clear_pending(table, number);
+        let mut binding = port.binding.lock();
+        port.set_notify(Notify::RESET);
+        *binding = Binding::Free;
+        drop(binding);
+        table.give_back(number, notify);
+        Ok(())
+    }
+
+    /// Puts a port out of reach unless it is one of a pair. Errors: `EINVAL` free or reserved.
+    fn detach(&self, number: Number, port: &Port<P>) -> Result<Detached<P>> {
+        let mut binding = port.binding.lock();
+        match &*binding {
+            Binding::Free | Binding::Reserved => return Err(Errno::EINVAL),
+            Binding::Interdomain { peer, port } => return Ok(Detached::Paired(peer.clone(), Number(*port))),
+            Binding::Virq(virq) => self.release_virq(*virq, number),
+            Binding::Pirq(pirq) => {
+                let pirq = *pirq;
+                *binding = Binding::Reserved;
+                return Ok(Detached::Pirq(pirq));
+            }
+            Binding::Unbound { .. } | Binding::Ipi => {}
+        }
+        Ok(Detached::Gone(mem::replace(&mut *binding, Binding::Reserved)))
+    }
+
+    fn release_virq(&self, virq: Virq, number: Number) {
+        for slot in self.all_vcpus() {
+            if let Some(cell) = slot.virqs.get(virq.0 as usize) {
+                let _ = cell.compare_exchange(number.0, 0, AcqRel, Acquire);
+            }
+        }
+    }
+
+    /// Takes a pair apart, if it still is one.
+    fn unpair(self: &Arc<Self>, number: Number, near: &Port<P>, peer: &Peer<P>, far_number: Number) -> bool {
+        let remote = peer.ports(self);
+        let Some(far) = remote.port(far_number) else {
+            return false;
+        };
+        let (mut near_binding, mut far_binding) = lock_both((self, number, near), (remote, far_number, far));
+        match &*near_binding {
+            Binding::Interdomain { peer, port } if *port == far_number.0 && Arc::ptr_eq(peer.ports(self), remote) => {}
+            _ => return false,
+        }
+        let old_far = mem::replace(&mut *far_binding, Binding::Unbound { remote: self.domain() });
+        let old_near = mem::replace(&mut *near_binding, Binding::Reserved);
+        drop((near_binding, far_binding));
+        // References to both domains go with these, outside the locks.
+        drop((old_near, old_far));
+        true
+    }
+}

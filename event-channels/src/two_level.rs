@@ -1,0 +1,82 @@
+//! The 2-level ABI: a pending and a mask bitmap in the shared page, and a selector word per vCPU.
+//!
+//! Order: pending bit; if it was clear and the port is not masked, selector bit; if that was clear, upcall_pending, then
+//! kick. Unmasking clears the mask bit first and looks at the pending bit second, so one side always sees the other.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering::SeqCst;
+
+use abi::Port as Number;
+
+use crate::{
+    Platform, Ports, Wake,
+    delivery::Raised,
+    port::Port,
+    ports::EventAbi,
+    sync::{AtomicU64, full_fence},
+};
+
+/// Word and bit of a port in either bitmap.
+const fn place(number: Number) -> (usize, u64) {
+    (number.0 as usize / 64, 1 << (number.0 % 64))
+}
+
+fn test(bitmap: &[AtomicU64], number: Number) -> bool {
+    let (word, bit) = place(number);
+    bitmap.get(word).is_some_and(|word| word.load(SeqCst) & bit != 0)
+}
+
+impl<P: Platform> Ports<P> {
+    #[inline]
+    pub(crate) fn two_level_set_pending(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
+        let (word, bit) = place(number);
+        let Some(word) = self.shared.pending.get(word) else {
+            return Wake::nobody();
+        };
+        let already = word.fetch_or(bit, SeqCst) & bit != 0;
+        full_fence();
+        if self.event_abi() == EventAbi::Fifo {
+            // The guest has just changed over, and may have looked at this word for the last time.
+            return self.fifo_set_pending(number, port);
+        }
+        if already { Wake::nobody() } else { self.two_level_newly_pending(number, port) }
+    }
+
+    fn two_level_newly_pending(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
+        let Some(slot) = self.vcpu(port.notify().vcpu()) else {
+            return Wake::nobody();
+        };
+        let upcall = !self.two_level_is_masked(number) && slot.delivery.lock().select(place(number).0);
+        self.wake_for(slot, Raised { newly: true, upcall }, number)
+    }
+
+    pub(crate) fn two_level_unmask(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
+        let (word, bit) = place(number);
+        let Some(mask) = self.shared.mask.get(word) else {
+            return Wake::nobody();
+        };
+        let was_masked = mask.fetch_and(!bit, SeqCst) & bit != 0;
+        full_fence();
+        let Some(slot) = self.vcpu(port.notify().vcpu()) else {
+            return Wake::nobody();
+        };
+        let upcall = was_masked && self.two_level_is_pending(number) && slot.delivery.lock().select(word);
+        self.wake_for(slot, Raised { newly: false, upcall }, number)
+    }
+
+    pub(crate) fn two_level_is_pending(&self, number: Number) -> bool {
+        test(&self.shared.pending, number)
+    }
+
+    pub(crate) fn two_level_is_masked(&self, number: Number) -> bool {
+        full_fence();
+        test(&self.shared.mask, number)
+    }
+
+    pub(crate) fn two_level_clear_pending(&self, number: Number) {
+        let (word, bit) = place(number);
+        if let Some(word) = self.shared.pending.get(word) {
+            word.fetch_and(!bit, SeqCst);
+        }
+    }
+}
