@@ -23,13 +23,24 @@ pub trait Preemption {
 }
 
 /// Copies one `T` in. Errors: `EFAULT`.
+#[inline]
 pub fn read<T: FromBytes + IntoBytes>(memory: &(impl GuestMemory + ?Sized), handle: GuestHandle<T>) -> Result<T> {
     let mut value = T::new_zeroed();
     copy_in_bytes(memory, handle.address(), value.as_mut_bytes())?;
     Ok(value)
 }
 
+/// Copies one `T` into a place that exists already, for those too large to travel. Errors: `EFAULT`.
+pub fn read_into<T: FromBytes + IntoBytes>(
+    memory: &(impl GuestMemory + ?Sized),
+    handle: GuestHandle<T>,
+    value: &mut T,
+) -> Result<()> {
+    copy_in_bytes(memory, handle.address(), value.as_mut_bytes())
+}
+
 /// Copies one `T` out. Errors: `EFAULT`.
+#[inline]
 pub fn write<T: IntoBytes + Immutable>(
     memory: &(impl GuestMemory + ?Sized),
     handle: GuestHandle<T>,
@@ -53,12 +64,14 @@ where
 
 /// Checks that a whole array of `count` elements lies outside the hypervisor's range, as Xen does before it starts on
 /// a batch. Errors: `EFAULT`.
+#[inline]
 pub fn check_array<T>(handle: GuestHandle<T>, count: u64) -> Result<()> {
     let len = count.checked_mul(size_of::<T>() as u64).ok_or(Errno::EFAULT)?;
     if handle.address().is_guest_range(len) { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
 /// Copies plain bytes in. Errors: `EFAULT`.
+#[inline]
 pub fn copy_in_bytes(memory: &(impl GuestMemory + ?Sized), from: GuestVirtual, to: &mut [u8]) -> Result<()> {
     if !from.is_guest_range(to.len() as u64) {
         return Err(Errno::EFAULT);
@@ -67,6 +80,7 @@ pub fn copy_in_bytes(memory: &(impl GuestMemory + ?Sized), from: GuestVirtual, t
 }
 
 /// Copies plain bytes out. Errors: `EFAULT`.
+#[inline]
 pub fn copy_out_bytes(memory: &(impl GuestMemory + ?Sized), to: GuestVirtual, from: &[u8]) -> Result<()> {
     if !to.is_guest_range(from.len() as u64) {
         return Err(Errno::EFAULT);

@@ -7,6 +7,9 @@
 
 extern crate alloc;
 
+pub mod authority;
+pub mod dispatch;
 pub mod guest;
 pub mod op;
 pub mod outcome;
+pub mod table;

@@ -1,1 +1,13 @@
 //! One file per operation family; each names the public header it implements.
+
+pub mod absent;
+pub mod console;
+pub mod memory;
+pub mod multicall;
+pub mod physdev;
+pub mod platform;
+pub mod sched;
+pub mod timer;
+pub mod vcpu;
+pub mod vcpu_context;
+pub mod version;

@@ -1,0 +1,116 @@
+//! From a call's number to its handler: one flat match, compiled to one jump table.
+//!
+//! Arguments are read where they stand (the guest's saved registers, or a multicall entry) and only those that a call
+//! has. What a number means is in the `op` modules; no logic lives in an arm.
+
+use abi::console::ConsoleOperation;
+use abi::physdev::PhysdevOperation;
+use abi::sched::SchedOperation;
+use abi::vcpu::VcpuOperation;
+use abi::version::VersionOperation;
+use abi::{Call, Errno, GuestHandle, VcpuId};
+
+use crate::authority::Policy;
+use crate::guest::{GuestMemory, Preemption};
+use crate::op::console::ConsoleHost;
+use crate::op::memory::MemoryHost;
+use crate::op::physdev::PhysdevHost;
+use crate::op::platform::PlatformHost;
+use crate::op::sched::SchedulerHost;
+use crate::op::vcpu::VcpuHost;
+use crate::op::version::VersionHost;
+use crate::op::{absent, console, memory, multicall, physdev, platform, sched, timer, vcpu, version};
+use crate::outcome::{Arguments, Outcome};
+
+/// Everything the calls ask of the hypervisor for the running vCPU.
+pub trait Host:
+    GuestMemory
+    + Preemption
+    + Policy
+    + CallRegisters
+    + VersionHost
+    + ConsoleHost
+    + SchedulerHost
+    + VcpuHost
+    + MemoryHost
+    + PhysdevHost
+    + PlatformHost
+{
+}
+
+impl<H> Host for H where
+    H: GuestMemory
+        + Preemption
+        + Policy
+        + CallRegisters
+        + VersionHost
+        + ConsoleHost
+        + SchedulerHost
+        + VcpuHost
+        + MemoryHost
+        + PhysdevHost
+        + PlatformHost
+{
+}
+
+/// The calling vCPU's registers, as far as they make a call.
+pub trait CallRegisters {
+    /// rax: the call's number.
+    fn call_number(&self) -> u64;
+    /// Argument 0 to 4: rdi, rsi, rdx, r10, r8. Inlined with a constant index it is one load.
+    fn call_argument(&self, index: usize) -> u64;
+}
+
+/// Where a call's arguments stand.
+pub(crate) trait ArgumentSource<H> {
+    fn argument(&self, host: &H, index: usize) -> u64;
+}
+
+/// In the caller's registers.
+struct InRegisters;
+
+impl<H: CallRegisters> ArgumentSource<H> for InRegisters {
+    #[inline(always)]
+    fn argument(&self, host: &H, index: usize) -> u64 {
+        host.call_argument(index)
+    }
+}
+
+impl<H> ArgumentSource<H> for Arguments {
+    #[inline(always)]
+    fn argument(&self, _host: &H, index: usize) -> u64 {
+        self.get(index).copied().unwrap_or(0)
+    }
+}
+
+/// Carries out the call in the caller's registers.
+#[inline]
+pub fn dispatch<H: Host>(host: &mut H) -> Outcome {
+    let call = host.call_number();
+    route(host, call, &InRegisters)
+}
+
+/// Carries out call number `call` with arguments from `source`.
+#[inline]
+pub(crate) fn route<H: Host, A: ArgumentSource<H>>(host: &mut H, call: u64, source: &A) -> Outcome {
+    let number = Call(u32::try_from(call).unwrap_or(u32::MAX));
+    let [a, b, c] = [0, 1, 2].map(|index| source.argument(host, index));
+    let reply = match number {
+        Call::SCHED_OP_COMPAT => sched::sched_compat(host, SchedOperation(a as u32), b),
+        Call::PLATFORM_OP => platform::platform(host, GuestHandle::new(a)),
+        Call::MEMORY_OP => memory::memory(host, a, GuestHandle::new(b)),
+        Call::MULTICALL => return multicall::multicall(host, GuestHandle::new(a), b as u32),
+        Call::SET_TIMER_OP => timer::set_timer(host, a),
+        Call::XEN_VERSION => version::xen_version(host, VersionOperation(a as u32), GuestHandle::new(b)),
+        Call::CONSOLE_IO => console::console_io(host, ConsoleOperation(a as u32), b as u32, GuestHandle::new(c)),
+        Call::PHYSDEV_OP_COMPAT => physdev::physdev_compat(host, GuestHandle::new(a)),
+        Call::VCPU_OP => vcpu::vcpu(host, VcpuOperation(a as u32), VcpuId(b as u32), GuestHandle::new(c)),
+        Call::SCHED_OP => sched::sched(host, SchedOperation(a as u32), GuestHandle::new(b)),
+        Call::PHYSDEV_OP => physdev::physdev(host, PhysdevOperation(a as u32), GuestHandle::new(b)),
+        Call::SYSCTL => absent::sysctl(host, GuestHandle::new(a)),
+        Call::DOMCTL => absent::domctl(host, GuestHandle::new(a)),
+        Call::XENPMU_OP => absent::pmu(),
+        _ => Err(Errno::ENOSYS.into()),
+    };
+    Outcome::of(reply, number.0)
+}

@@ -1,0 +1,47 @@
+//! Calls that answer as a Xen built without them, with the checks such a Xen still makes first.
+//!
+//! domctl and sysctl are the toolstack's and come with it; until then they refuse versions and callers as they will
+//! then, and know no operation. Source: Xen public headers `domctl.h`, `sysctl.h`, `pmu.h`.
+
+use abi::domctl::{DOMCTL_INTERFACE_VERSION, Domctl, DomctlOperation};
+use abi::sysctl::{SYSCTL_INTERFACE_VERSION, Sysctl};
+use abi::{Errno, GuestHandle};
+
+use crate::authority::{self, Policy};
+use crate::guest::{self, GuestMemory};
+use crate::outcome::Reply;
+
+/// The newest domctl version whose callers are understood, of Xen 4.22.
+const DOMCTL_NEWEST: u32 = 0x18;
+/// The newest sysctl version whose callers are understood, of Xen 4.21.
+const SYSCTL_NEWEST: u32 = 0x16;
+
+/// domctl(36). Errors: `EFAULT`, `EACCES` for an interface version not served, `ESRCH` for an unknown domain, `EPERM`
+/// unless a control domain calls, then `ENOSYS`.
+pub fn domctl<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Reply {
+    let request: Domctl = guest::read(host, argument.cast())?;
+    if !(DOMCTL_INTERFACE_VERSION..=DOMCTL_NEWEST).contains(&request.interface_version) {
+        return Err(Errno::EACCES.into());
+    }
+    if request.command != DomctlOperation::CREATEDOMAIN {
+        authority::find_by_number(host, request.domain)?;
+    }
+    authority::control_domain(host)?;
+    Err(Errno::ENOSYS.into())
+}
+
+/// sysctl(35). Errors: `EFAULT`, `EACCES` for an interface version not served, `EPERM` unless a control domain calls,
+/// then `ENOSYS`.
+pub fn sysctl<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Reply {
+    let request: Sysctl = guest::read(host, argument.cast())?;
+    if !(SYSCTL_INTERFACE_VERSION..=SYSCTL_NEWEST).contains(&request.interface_version) {
+        return Err(Errno::EACCES.into());
+    }
+    authority::control_domain(host)?;
+    Err(Errno::ENOSYS.into())
+}
+
+/// xenpmu_op(40): the virtual PMU is off, as it is by default in Xen.
+pub fn pmu() -> Reply {
+    Err(Errno::EOPNOTSUPP.into())
+}

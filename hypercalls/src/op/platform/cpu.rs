@@ -1,0 +1,138 @@
+//! platform_op about physical CPUs: facts, on- and offline, registers.
+
+use abi::platform::{
+    CpuOnline, PcpuFlags, PcpuInfo, PcpuVersion, PlatformOperation, ResourceCommand, ResourceEntry, ResourceOp,
+};
+use abi::{Errno, Result};
+
+use super::Request;
+use crate::authority::ControlDomain;
+use crate::guest::{self, GuestMemory};
+use crate::op::timer::TimerHost;
+use crate::outcome::Reply;
+
+/// What is known about a physical CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CpuFacts {
+    /// Local APIC id.
+    pub apic: u32,
+    /// ACPI processor id.
+    pub acpi: u32,
+    /// Whether it runs.
+    pub online: bool,
+    /// CPUID vendor string.
+    pub vendor: [u8; 12],
+    /// CPUID family, extended part included.
+    pub family: u32,
+    /// CPUID model, extended part included.
+    pub model: u32,
+    /// CPUID stepping.
+    pub stepping: u32,
+}
+
+/// The machine's CPUs.
+pub trait CpuHost {
+    /// Facts about a CPU that is present.
+    fn cpu(&self, cpu: u32) -> Option<CpuFacts>;
+    /// Highest number of a present CPU.
+    fn highest_cpu(&self) -> u32;
+    /// Starts an offline CPU. Errors: `EINVAL`, `EBUSY`, `EIO`.
+    fn cpu_start(&mut self, authority: ControlDomain, cpu: u32) -> Result<()>;
+    /// Takes a CPU out of service. Errors: `EBUSY`.
+    fn cpu_stop(&mut self, authority: ControlDomain, cpu: u32) -> Result<()>;
+}
+
+/// Most entries of one register access.
+const ENTRIES_MAX: u32 = 3;
+/// The one register that may be read: the TSC, as system time.
+const TSC: u64 = 0x10;
+
+/// get_cpuinfo. Errors: `EFAULT`.
+pub(super) fn info<H: CpuHost + GuestMemory>(host: &mut H, request: &Request) -> Result<()> {
+    let mut answer: PcpuInfo = request.argument()?;
+    match host.cpu(answer.cpu) {
+        Some(cpu) => {
+            (answer.apic_id, answer.acpi_id) = (cpu.apic, cpu.acpi);
+            answer.flags = if cpu.online { PcpuFlags::ONLINE } else { PcpuFlags(0) };
+        }
+        None => answer.flags = PcpuFlags::INVALID,
+    }
+    answer.max_present = host.highest_cpu();
+    request.answer(host, &answer)
+}
+
+/// get_cpu_version; zeros for a CPU that does not run. Errors: `EFAULT`.
+pub(super) fn version<H: CpuHost + GuestMemory>(host: &mut H, request: &Request) -> Result<()> {
+    let asked: PcpuVersion = request.argument()?;
+    let mut answer = PcpuVersion { cpu: asked.cpu, max_present: host.highest_cpu(), ..PcpuVersion::default() };
+    if let Some(cpu) = host.cpu(asked.cpu).filter(|cpu| cpu.online) {
+        answer.vendor = cpu.vendor;
+        (answer.family, answer.model, answer.stepping) = (cpu.family, cpu.model, cpu.stepping);
+    }
+    request.answer(host, &answer)
+}
+
+/// cpu_online and cpu_offline; nothing to do is success. Errors: `EINVAL` for an absent CPU, `EOPNOTSUPP` for stopping
+/// the boot CPU, and the host's.
+pub(super) fn hotplug<H: CpuHost>(host: &mut H, request: &Request) -> Result<()> {
+    let CpuOnline { cpu } = request.argument()?;
+    let start = request.operation.command == PlatformOperation::CPU_ONLINE;
+    if !start && cpu == 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let facts = host.cpu(cpu).ok_or(Errno::EINVAL)?;
+    match (start, facts.online) {
+        (true, false) => host.cpu_start(request.authority, cpu),
+        (false, true) => host.cpu_stop(request.authority, cpu),
+        _ => Ok(()),
+    }
+}
+
+/// resource_op: the number of entries done; the first that fails carries its error.
+/// Errors: `E2BIG` for more than three entries, `EFAULT`, `ENODEV` for a CPU that does not run.
+pub(super) fn resource<H: CpuHost + TimerHost + GuestMemory>(host: &mut H, request: &Request) -> Reply {
+    let access: ResourceOp = request.argument()?;
+    if access.entry_count > ENTRIES_MAX {
+        return Err(Errno::E2BIG.into());
+    }
+    if access.entry_count == 0 {
+        return Ok(0);
+    }
+    let mut entries = [ResourceEntry::default(); ENTRIES_MAX as usize];
+    let entries = entries.get_mut(..access.entry_count as usize).unwrap_or_default();
+    guest::read_array(host, access.entries, 0, entries)?;
+    if !host.cpu(access.cpu).is_some_and(|cpu| cpu.online) {
+        return Err(Errno::ENODEV.into());
+    }
+    let mut done = 0;
+    for (index, entry) in (0u64..).zip(entries.iter_mut()) {
+        let result = read_register(host, entry);
+        if let Err(errno) = result {
+            entry.command = ResourceCommand(errno.to_register() as u32);
+        }
+        guest::write(host, access.entries.element(index), entry)?;
+        if result.is_err() {
+            break;
+        }
+        done += 1;
+    }
+    Ok(done)
+}
+
+fn read_register<H: TimerHost>(host: &H, entry: &mut ResourceEntry) -> Result<()> {
+    if entry.reserved != 0 {
+        return Err(Errno::EINVAL);
+    }
+    match entry.command {
+        ResourceCommand::MSR_READ | ResourceCommand::MSR_WRITE if entry.index > u64::from(u32::MAX) => {
+            Err(Errno::EINVAL)
+        }
+        ResourceCommand::MSR_READ if entry.index == TSC => {
+            entry.value = host.system_time();
+            Ok(())
+        }
+        ResourceCommand::MSR_WRITE if entry.index == TSC => Err(Errno::EPERM),
+        ResourceCommand::MSR_READ | ResourceCommand::MSR_WRITE => Err(Errno::EACCES),
+        _ => Err(Errno::EOPNOTSUPP),
+    }
+}
