@@ -7,7 +7,7 @@ use crate::{
 
 numbers! {
     /// Command of an mmu_update request, the low two bits of its pointer.
-    pub struct MmuCommand(u64) {
+    pub struct MmuCommand(u32) {
         NORMAL_PT_UPDATE = 0, "MMU_NORMAL_PT_UPDATE";
         MACHPHYS_UPDATE = 1, "MMU_MACHPHYS_UPDATE";
         PT_UPDATE_PRESERVE_AD = 2, "MMU_PT_UPDATE_PRESERVE_AD";
@@ -88,7 +88,7 @@ wire! {
 impl MmuUpdate {
     /// The command in the low bits of the pointer.
     pub const fn command(self) -> MmuCommand {
-        MmuCommand(self.pointer & 3)
+        MmuCommand((self.pointer & 3) as u32)
     }
 
     /// The pointer without its command.

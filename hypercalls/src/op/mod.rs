@@ -3,6 +3,7 @@
 pub mod absent;
 pub mod console;
 pub mod memory;
+pub mod mmu;
 pub mod multicall;
 pub mod physdev;
 pub mod platform;
