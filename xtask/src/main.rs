@@ -1,1 +1,29 @@
-fn main() {}
+//! Command line of the chores; see the library for what they do.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use xtask::{abi_status, lint, root::root};
+
+const USAGE: &str = "usage: cargo run -p xtask -- lint | abi-status [--check]";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["lint"] => lint::run::lint(&root()),
+        ["abi-status"] => abi_status::command::write(&root()),
+        ["abi-status", "--check"] => abi_status::command::check(&root()),
+        _ => bail!(USAGE),
+    }
+}

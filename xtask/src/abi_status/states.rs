@@ -1,0 +1,68 @@
+//! The states of operations, as the code reports them.
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+/// The program that prints the states, an example of the crate `hypercalls`.
+const REPORTER: &str = "hypercalls/examples/abi_states.rs";
+
+/// What an operation does here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum State {
+    /// What Xen does.
+    Works,
+    /// What a Xen built or booted without the feature does; the text says which.
+    Absent(String),
+    /// Not yet; the text says what is left.
+    Missing(String),
+}
+
+/// A hypercall and, if it has any, its sub-operation.
+pub type Key = (u32, Option<u32>);
+
+/// States by operation.
+pub type States = BTreeMap<Key, State>;
+
+/// Asks the code. Without a reporter nothing is claimed.
+pub fn report(root: &Path) -> Result<States> {
+    if !root.join(REPORTER).exists() {
+        return Ok(States::new());
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["run", "--quiet", "--package", "hypercalls", "--example", "abi_states"])
+        .current_dir(root)
+        .output()
+        .context("cargo does not start")?;
+    if !output.status.success() {
+        bail!("{REPORTER} fails:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    parse(&String::from_utf8(output.stdout)?)
+}
+
+/// Reads lines `CALL OPERATION STATE TEXT`: the operation is `-` for the hypercall itself, the state one of `works`,
+/// `absent` and `missing`. Errors: anything else, and an operation that is reported twice.
+pub fn parse(text: &str) -> Result<States> {
+    let mut states = States::new();
+    for line in text.lines() {
+        let mut words = line.splitn(4, ' ');
+        let (Some(call), Some(operation), Some(state)) = (words.next(), words.next(), words.next()) else {
+            bail!("no state in {line:?}");
+        };
+        let why = words.next().unwrap_or("").to_string();
+        let operation =
+            if operation == "-" { None } else { Some(operation.parse().with_context(|| line.to_string())?) };
+        let key = (call.parse().with_context(|| line.to_string())?, operation);
+        let state = match state {
+            "works" => State::Works,
+            "absent" => State::Absent(why),
+            "missing" => State::Missing(why),
+            other => bail!("unknown state {other:?}"),
+        };
+        if states.insert(key, state).is_some() {
+            bail!("two states for {line:?}");
+        }
+    }
+    Ok(states)
+}

@@ -1,0 +1,8 @@
+//! Chores of the project: the status page of the ABI, and the rules of the house that no compiler checks.
+//!
+//! `cargo run -p xtask -- abi-status [--check]` and `cargo run -p xtask -- lint`.
+#![forbid(unsafe_code)]
+
+pub mod abi_status;
+pub mod lint;
+pub mod root;

@@ -1,0 +1,24 @@
+//! Runs all rules over the project.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::lint::{finding::Finding, graph, names, shape, tree::Tree, unsafe_code};
+
+/// Every finding of every rule.
+pub fn findings(tree: &Tree) -> Vec<Finding> {
+    [unsafe_code::check(tree), graph::check(tree), shape::check(tree), names::check(tree)].concat()
+}
+
+/// Lints the project under `root` and prints what it finds. Errors: if it finds anything.
+pub fn lint(root: &Path) -> Result<()> {
+    let findings = findings(&Tree::load(root)?);
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => Ok(()),
+        count => bail!("{count} findings"),
+    }
+}
