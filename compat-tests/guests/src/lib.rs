@@ -15,6 +15,7 @@ pub mod report;
 pub mod segment;
 pub mod smp;
 pub mod start;
+pub mod sweep;
 pub mod time;
 pub mod trap;
 pub mod user;

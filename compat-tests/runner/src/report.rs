@@ -49,7 +49,7 @@ pub fn parse(log: &str) -> Report {
         let line = raw.trim_end().trim_start_matches("(d0) ");
         if let Some(rest) = line.strip_prefix("VALUE ") {
             if let Some((key, value)) = rest.split_once('=') {
-                report.values.insert(key.into(), value.into());
+                report.values.insert(fresh_key(&report.values, key), value.into());
             }
         } else if let Some(rest) = line.strip_prefix("COST ") {
             if let Some((key, value)) = rest.split_once('=')
@@ -69,6 +69,14 @@ pub fn parse(log: &str) -> Report {
         }
     }
     report
+}
+
+/// The key, or for a repeated one the key with a number: the second observation is one of its own.
+fn fresh_key(values: &BTreeMap<String, String>, key: &str) -> String {
+    if !values.contains_key(key) {
+        return key.into();
+    }
+    (2..).map(|count| format!("{key}#{count}")).find(|next| !values.contains_key(next)).unwrap_or_default()
 }
 
 fn judged(report: &mut Report, rest: &str) {
