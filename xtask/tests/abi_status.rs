@@ -1,9 +1,12 @@
 //! The status page against planted reports.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use xtask::abi_status::{
-    page::render,
-    states::{State, States, parse},
+use xtask::{
+    abi_status::{
+        page::render,
+        states::{State, States, distrust_unrouted, parse},
+    },
+    lint::source::Source,
 };
 
 #[test]
@@ -42,5 +45,18 @@ fn reports_are_read_strictly() {
     assert_eq!(parse("29 0 works\n").unwrap().get(&(29, Some(0))), Some(&State::Works));
     for bad in ["29 0 fine\n", "29 0\n", "x 0 works\n", "29 y works\n", "29 0 works\n29 0 missing\n"] {
         assert!(parse(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn what_the_dispatcher_does_not_route_is_missing() {
+    let mut states = parse("29 0 works\n12 11 works\n27 1 absent no FLASK\n0 - works\n").unwrap();
+    let dispatcher =
+        "match number {\n    Call::SCHED_OP => sched(),\n    // Call::MEMORY_OP => memory(),\n    _ => no(),\n}\n";
+    distrust_unrouted(&mut states, &Source::parse(dispatcher));
+    assert_eq!(states[&(29, Some(0))], State::Works);
+    assert!(matches!(states[&(27, Some(1))], State::Absent(_)), "what is absent needs no handler");
+    for key in [(12, Some(11)), (0, None)] {
+        assert!(matches!(states[&key], State::Missing(_)), "{key:?}");
     }
 }

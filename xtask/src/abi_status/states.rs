@@ -2,10 +2,16 @@
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
+use abi::operations::CALLS;
 use anyhow::{Context, Result, bail};
+
+use crate::lint::source::Source;
 
 /// The program that prints the states, an example of the crate `hypercalls`.
 const REPORTER: &str = "hypercalls/examples/abi_states.rs";
+
+/// Where a hypercall's number leads to its handler.
+const DISPATCHER: &str = "hypercalls/src/dispatch.rs";
 
 /// What an operation does here.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +44,25 @@ pub fn report(root: &Path) -> Result<States> {
     if !output.status.success() {
         bail!("{REPORTER} fails:\n{}", String::from_utf8_lossy(&output.stderr));
     }
-    parse(&String::from_utf8(output.stdout)?)
+    let mut states = parse(&String::from_utf8(output.stdout)?)?;
+    let dispatcher = std::fs::read_to_string(root.join(DISPATCHER)).context(DISPATCHER)?;
+    distrust_unrouted(&mut states, &Source::parse(&dispatcher));
+    Ok(states)
+}
+
+/// A handler that no call number leads to works for nobody: its operations are missing, whatever their rows say. What
+/// is absent needs no handler.
+pub fn distrust_unrouted(states: &mut States, dispatcher: &Source) {
+    let routed = |call: u32| {
+        let name = CALLS.iter().find(|known| known.number == call).map_or("", |known| known.name);
+        let lines = 0..dispatcher.code.len();
+        lines.into_iter().any(|line| dispatcher.has_word(line, "Call") && dispatcher.has_word(line, name))
+    };
+    for ((call, _), state) in states.iter_mut() {
+        if *state == State::Works && !routed(*call) {
+            *state = State::Missing("the dispatcher does not lead to it".to_string());
+        }
+    }
 }
 
 /// Reads lines `CALL OPERATION STATE TEXT`: the operation is `-` for the hypercall itself, the state one of `works`,

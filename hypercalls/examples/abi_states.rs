@@ -1,0 +1,37 @@
+//! Prints what each operation does here, from the rows beside the code, for `cargo run -p xtask -- abi-status`.
+//!
+//! One line an operation: hypercall, sub-operation, `works` or `absent` or `missing`, and why. A new family adds its rows
+//! to [`FAMILIES`]; what no row speaks for, the status page calls missing.
+#![forbid(unsafe_code)]
+
+use abi::Call;
+use hypercalls::{
+    op::{console, memory, mmu, physdev, platform, sched, vcpu, version},
+    table::{Row, State},
+};
+
+/// The families and their rows.
+const FAMILIES: &[(Call, &[Row])] = &[
+    (Call::MMU_UPDATE, mmu::UPDATE_ROWS),
+    (Call::MMUEXT_OP, mmu::EXTENDED_ROWS),
+    (Call::PLATFORM_OP, platform::ROWS),
+    (Call::MEMORY_OP, memory::ROWS),
+    (Call::XEN_VERSION, version::ROWS),
+    (Call::CONSOLE_IO, console::ROWS),
+    (Call::VCPU_OP, vcpu::ROWS),
+    (Call::SCHED_OP, sched::ROWS),
+    (Call::PHYSDEV_OP, physdev::ROWS),
+];
+
+fn main() {
+    for (call, rows) in FAMILIES {
+        for row in *rows {
+            let (state, why) = match row.state {
+                State::Works => ("works", ""),
+                State::Absent(why) => ("absent", why),
+                State::Missing(why) => ("missing", why),
+            };
+            println!("{} {} {state} {why}", call.0, row.number);
+        }
+    }
+}
