@@ -19,11 +19,12 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
+    let root = root()?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["lint"] => lint::run::lint(&root()),
-        ["abi-status"] => abi_status::command::write(&root()),
-        ["abi-status", "--check"] => abi_status::command::check(&root()),
+        ["lint"] => lint::run::lint(&root),
+        ["abi-status"] => abi_status::command::write(&root),
+        ["abi-status", "--check"] => abi_status::command::check(&root),
         _ => bail!(USAGE),
     }
 }
