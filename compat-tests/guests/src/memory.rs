@@ -2,7 +2,7 @@
 //!
 //! The pool is part of the image, so its pages are mapped from the start with ordinary 4 KiB entries.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::hypercall::{mmuext, update_va_mapping};
 use crate::number::mmuext as ext;
@@ -139,16 +139,22 @@ pub fn window(mfn: u64) -> Option<u64> {
     (update_va_mapping(address, entry(mfn, DATA), INVLPG) == 0).then_some(address)
 }
 
+static SHARED_INFO: AtomicU64 = AtomicU64::new(0);
+
 /// The shared_info page, mapped on first use.
 pub fn shared_info() -> u64 {
-    static ADDRESS: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(0);
-    let known = ADDRESS.load(Ordering::Relaxed);
-    if known != 0 {
+    if let Some(known) = mapped_shared_info() {
         return known;
     }
     let address = window(start::info_u64(40) / PAGE).expect("shared_info cannot be mapped");
-    ADDRESS.store(address, Ordering::Relaxed);
+    SHARED_INFO.store(address, Ordering::Relaxed);
     address
+}
+
+/// The shared_info page if it is mapped.
+pub fn mapped_shared_info() -> Option<u64> {
+    let known = SHARED_INFO.load(Ordering::Relaxed);
+    (known != 0).then_some(known)
 }
 
 /// Loads the same L4 again: a full flush, and the end of all lazily mapped LDT pages.

@@ -126,6 +126,12 @@ pub struct Caught {
     pub entry_registers: [u64; 3],
     /// `RFLAGS` in the handler.
     pub handler_flags: u64,
+    /// The upcall mask byte in the handler, if shared_info is mapped.
+    pub mask: u64,
+    /// The fault address slot of vcpu_info, if shared_info is mapped.
+    pub cr2: u64,
+    /// Code and stack selectors in the handler.
+    pub selectors: [u64; 2],
 }
 
 /// A handler for one vector; gives back whether it dealt with the trap.
@@ -321,9 +327,15 @@ pub fn recover(saved: &mut Saved, handler_flags: u64) {
         handler_flags,
         ..Caught::default()
     };
+    let [cs, .., ss] = crate::segment::selectors();
+    caught.selectors = [cs, ss];
+    if let Some(shared) = crate::memory::mapped_shared_info() {
+        caught.mask = crate::memory::read(shared) >> 8 & 0xff;
+        caught.cr2 = crate::memory::read(shared + 16);
+    }
     caught.frame[..saved.frame().len()].copy_from_slice(saved.frame());
     saved.set_kernel(&raw const trap_recover as u64, recovery.rsp);
-    saved.set_flags(saved.flags() & !0x4_4500); // no AC, NT, TF, DF
+    saved.set_flags(saved.flags() & !0x4_4700); // no AC, NT, DF, TF; upcalls stay masked until `catch` is done
     // SAFETY: as above.
     unsafe {
         (&raw mut CAUGHT).write_volatile(Some(caught));
@@ -339,8 +351,9 @@ fn unexpected(saved: &Saved) -> ! {
     report::give_up(format_args!("vector {} at rip {:#x}", saved.vector, saved.rip()))
 }
 
-/// Runs `function(argument)`; gives back the trap that ended it, if one did.
+/// Runs `function(argument)`; gives back the trap that ended it, if one did. The upcall mask is afterwards what it was.
 pub fn catch(function: extern "C" fn(u64), argument: u64) -> Option<Caught> {
+    let mask = crate::memory::mapped_shared_info().map(|_| crate::events::upcall_mask(0).load(Ordering::SeqCst));
     // SAFETY: the assembly keeps the callee-saved registers and the stack; the function's locals are simply dropped.
     let trapped = unsafe {
         (&raw mut CAUGHT).write_volatile(None);
@@ -348,6 +361,9 @@ pub fn catch(function: extern "C" fn(u64), argument: u64) -> Option<Caught> {
     };
     if trapped == 0 {
         return None;
+    }
+    if let Some(mask) = mask {
+        crate::events::upcall_mask(0).store(mask, Ordering::SeqCst);
     }
     // SAFETY: written by `recover` on this vCPU.
     unsafe { (&raw const CAUGHT).read_volatile() }

@@ -52,7 +52,10 @@ pub fn traps_and_callbacks() {
             let result = trap::register_callback(kind, 0, address);
             report::result(format_args!("30.0.type{kind}.{address:x}"), result);
         }
-        report::result(format_args!("30.0.type{kind}.flags"), trap::register_callback(kind, 0xffff, trap::stub(trap::NMI)));
+        report::result(
+            format_args!("30.0.type{kind}.flags"),
+            trap::register_callback(kind, 0xffff, trap::stub(trap::NMI)),
+        );
         let argument = [u64::from(kind), 0];
         one(format_args!("1.type{kind}"), number::CALLBACK_OP, [1, argument.as_ptr() as u64, 0, 0, 0]);
     }
@@ -85,7 +88,11 @@ pub fn tables() {
             one(format_args!("{command}.{label}"), number::MMU_UPDATE, [update.as_ptr() as u64, 1, 0, DOMID_SELF, 0]);
         }
         let misaligned = [memory::entry_address(memory::page(), 1) + 4 + command, 0];
-        one(format_args!("{command}.misaligned"), number::MMU_UPDATE, [misaligned.as_ptr() as u64, 1, 0, DOMID_SELF, 0]);
+        one(
+            format_args!("{command}.misaligned"),
+            number::MMU_UPDATE,
+            [misaligned.as_ptr() as u64, 1, 0, DOMID_SELF, 0],
+        );
     }
     for command in (0..24u64).chain([0xffff_ffff]) {
         for (label, frame) in bad_frames() {
@@ -109,7 +116,11 @@ pub fn tables() {
     for command in [8u64, 9] {
         for (label, address) in bad_pointers() {
             let operation = [command, 0x1000, address];
-            one(format_args!("{command}.mask.{label}"), number::MMUEXT_OP, [operation.as_ptr() as u64, 1, 0, DOMID_SELF, 0]);
+            one(
+                format_args!("{command}.mask.{label}"),
+                number::MMUEXT_OP,
+                [operation.as_ptr() as u64, 1, 0, DOMID_SELF, 0],
+            );
         }
     }
 }

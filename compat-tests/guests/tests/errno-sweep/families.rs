@@ -133,7 +133,9 @@ pub fn scheduling() {
         let mut argument = Buffer::<24>::new().u64(0, ports.as_ptr() as u64).u32(8, 1).u64(16, 1);
         one(format_args!("3.port{port}"), number, [3, argument.address(), 0, 0, 0]);
     }
-    for (id, timeout) in [(1u32, 1000u32), (1, 0), (2, 1000), (3, 1000), (0, 1000), (0, 1001), (0, 1002), (1, 0), (2, 0), (1, 0)] {
+    for (id, timeout) in
+        [(1u32, 1000u32), (1, 0), (2, 1000), (3, 1000), (0, 1000), (0, 1001), (0, 1002), (1, 0), (2, 0), (1, 0)]
+    {
         let mut argument = Buffer::<8>::new().u32(0, id).u32(4, timeout);
         one(format_args!("6.id{id}.timeout{timeout}"), number, [6, argument.address(), 0, 0, 0]);
     }
@@ -181,7 +183,9 @@ pub fn physdev() {
         let mut argument = Buffer::<8>::new().u32(0, level);
         one(format_args!("6.iopl{level}"), number, [6, argument.address(), 0, 0, 0]);
     }
-    for (pointer, ports) in [(0u64, 0u32), (0, 65536), (0, 65537), (0x8000_0000_0000, 65536), (0xffff_8300_0000_0000, 1)] {
+    for (pointer, ports) in
+        [(0u64, 0u32), (0, 65536), (0, 65537), (0x8000_0000_0000, 65536), (0xffff_8300_0000_0000, 1)]
+    {
         let mut argument = Buffer::<16>::new().u64(0, pointer).u32(8, ports);
         one(format_args!("7.{pointer:x}.{ports}"), number, [7, argument.address(), 0, 0, 0]);
     }
@@ -216,7 +220,8 @@ pub fn platform() {
         let mut argument = Buffer::<136>::new().u32(0, 50).u32(4, version);
         one(format_args!("version{version:x}"), number, [argument.address(), 0, 0, 0, 0]);
     }
-    let harmless = |command: &u32| ![17, 31, 32, 33, 35, 48, 51, 52, 53, 55, 56, 57, 58, 59, 60, 62, 64, 66].contains(command);
+    let harmless =
+        |command: &u32| ![17, 31, 32, 33, 35, 48, 51, 52, 53, 55, 56, 57, 58, 59, 60, 62, 64, 66].contains(command);
     for command in (0..70u32).filter(harmless).chain([u32::MAX]) {
         let mut argument = Buffer::<136>::new().u32(0, command).u32(4, 0x0300_0001);
         one(format_args!("{command}.zero"), number, [argument.address(), 0, 0, 0, 0]);
