@@ -4,6 +4,7 @@
 //! has. What a number means is in the `op` modules; no logic lives in an arm.
 
 use abi::console::ConsoleOperation;
+use abi::multicall::MulticallEntry;
 use abi::physdev::PhysdevOperation;
 use abi::sched::SchedOperation;
 use abi::vcpu::VcpuOperation;
@@ -99,7 +100,7 @@ pub(crate) fn route<H: Host, A: ArgumentSource<H>>(host: &mut H, call: u64, sour
         Call::SCHED_OP_COMPAT => sched::sched_compat(host, SchedOperation(a as u32), b),
         Call::PLATFORM_OP => platform::platform(host, GuestHandle::new(a)),
         Call::MEMORY_OP => memory::memory(host, a, GuestHandle::new(b)),
-        Call::MULTICALL => return multicall::multicall(host, GuestHandle::new(a), b as u32),
+        Call::MULTICALL => return batch(host, GuestHandle::new(a), b as u32),
         Call::SET_TIMER_OP => timer::set_timer(host, a),
         Call::XEN_VERSION => version::xen_version(host, VersionOperation(a as u32), GuestHandle::new(b)),
         Call::CONSOLE_IO => console::console_io(host, ConsoleOperation(a as u32), b as u32, GuestHandle::new(c)),
@@ -113,4 +114,10 @@ pub(crate) fn route<H: Host, A: ArgumentSource<H>>(host: &mut H, call: u64, sour
         _ => Err(Errno::ENOSYS.into()),
     };
     Outcome::of(reply, number.0)
+}
+
+/// A list of calls; out of line, for it contains the whole match once more.
+#[inline(never)]
+fn batch<H: Host>(host: &mut H, list: GuestHandle<MulticallEntry>, count: u32) -> Outcome {
+    multicall::multicall(host, list, count, |host, call, arguments| route(host, call, arguments))
 }

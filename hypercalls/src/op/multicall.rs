@@ -9,9 +9,8 @@ use abi::multicall::MulticallEntry;
 use abi::{Call, Errno, GuestHandle};
 use zerocopy::FromZeros;
 
-use crate::dispatch::{self, Host};
-use crate::guest;
-use crate::outcome::Outcome;
+use crate::guest::{self, GuestMemory, Preemption};
+use crate::outcome::{Arguments, Outcome};
 
 /// Entries copied in at once.
 const BATCH: usize = 4;
@@ -24,10 +23,15 @@ enum After {
     End(Outcome),
 }
 
-/// multicall(13): `count` entries from `list`. Returns 0 even if entries failed.
+/// multicall(13): `count` entries from `list`, each carried out by `route`. Returns 0 even if entries failed.
 /// Errors: `EFAULT` for a list that cannot be read or a result that cannot be written.
-#[inline(never)]
-pub fn multicall<H: Host>(host: &mut H, list: GuestHandle<MulticallEntry>, count: u32) -> Outcome {
+#[inline]
+pub fn multicall<H: GuestMemory + Preemption>(
+    host: &mut H,
+    list: GuestHandle<MulticallEntry>,
+    count: u32,
+    route: impl Fn(&mut H, u64, &Arguments) -> Outcome,
+) -> Outcome {
     if guest::check_array(list, u64::from(count)).is_err() {
         return fault();
     }
@@ -37,11 +41,11 @@ pub fn multicall<H: Host>(host: &mut H, list: GuestHandle<MulticallEntry>, count
         let Some(batch) = fetch(host, list, index, count, &mut entries) else {
             return fault();
         };
-        for entry in batch {
+        for entry in &*batch {
             if index != 0 && host.preempted() {
                 return rest(list, index, count);
             }
-            match run(host, list, index, count, entry) {
+            match run(host, list, index, count, entry, &route) {
                 After::Next => index += 1,
                 After::End(outcome) => return outcome,
             }
@@ -61,7 +65,7 @@ fn rest(list: GuestHandle<MulticallEntry>, index: u32, count: u32) -> Outcome {
 }
 
 /// Copies the next entries in; only one if a later one cannot be read, so that those before it still run.
-fn fetch<'a, H: Host>(
+fn fetch<'a, H: GuestMemory>(
     host: &H,
     list: GuestHandle<MulticallEntry>,
     index: u32,
@@ -79,18 +83,19 @@ fn fetch<'a, H: Host>(
 
 /// Runs one entry and writes back what became of it.
 #[inline]
-fn run<H: Host>(
+fn run<H: GuestMemory>(
     host: &mut H,
     list: GuestHandle<MulticallEntry>,
     index: u32,
     count: u32,
-    entry: &mut MulticallEntry,
+    entry: &MulticallEntry,
+    route: &impl Fn(&mut H, u64, &Arguments) -> Outcome,
 ) -> After {
     let place = list.element(u64::from(index));
     let outcome = if entry.call == u64::from(Call::MULTICALL.0) {
         Outcome::Done(Errno::EINVAL.to_register())
     } else {
-        dispatch::route(host, entry.call, &entry.arguments)
+        route(host, entry.call, &entry.arguments)
     };
     match outcome {
         Outcome::Done(result) => match guest::write(host, place.cast::<u64>().element(RESULT_WORD), &result) {
