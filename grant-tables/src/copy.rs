@@ -12,138 +12,124 @@ use crate::{
     domains::{DomainCache, Lender},
     entry::{Pins, Purpose},
     host::{Access, Contents},
-    pin::{Held, Pin, Use, unpin},
+    pin::{Pin, Use, unpin},
+    table::GrantTable,
 };
 
-/// What one side of an operation names.
+/// What one side of an operation names: an entry of a domain's table, or a frame of the caller's.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Target {
-    Reference(DomainId, GrantRef),
-    OwnFrame(Gfn),
+struct Target {
+    number: u64,
+    domain: DomainId,
+    is_reference: bool,
 }
 
 impl Target {
     /// Errors: `PERMISSION_DENIED` unless a frame is the caller's, named as `DOMID_SELF`.
     #[inline]
     fn decode(pointer: &CopyPointer, flags: CopyFlags, reference: CopyFlags) -> Result<Self, GrantStatus> {
+        let domain = pointer.domain;
         if flags.contains(reference) {
-            Ok(Target::Reference(pointer.domain, GrantRef(pointer.target as u32)))
-        } else if pointer.domain == DomainId::SELF {
-            Ok(Target::OwnFrame(Gfn(pointer.target)))
+            Ok(Target { number: pointer.target & u64::from(u32::MAX), domain, is_reference: true })
+        } else if domain == DomainId::SELF {
+            Ok(Target { number: pointer.target, domain, is_reference: false })
         } else {
             Err(GrantStatus::PERMISSION_DENIED)
         }
     }
 }
 
-/// What keeps a side's frame in place; dropping it lets go.
-enum Hold<'h, H: Contents> {
-    OwnFrame { host: &'h H, frame: Mfn, access: Access },
-    Grant { host: &'h H, lender: Lender<H::Domain>, reference: GrantRef, frame: Mfn, access: Access },
-}
-
-impl<H: Contents> Drop for Hold<'_, H> {
-    #[inline]
-    fn drop(&mut self) {
-        match self {
-            Hold::OwnFrame { host, frame, access } => host.put(*frame, *access),
-            Hold::Grant { host, lender, reference, frame, access } => {
-                if *access == Access::Write {
-                    host.put(*frame, Access::Write);
-                }
-                unpin(lender.table(*host), *host, *reference, Pins::host(*access));
-            }
-        }
-    }
-}
-
-/// One side: a frame that stays what it is, opened for copying.
-struct PinnedFrame<'h, H: Contents> {
-    // Closed before the frame is let go.
+/// A frame that stays what it is, opened for copying. The [`Side`] that has it lets it go.
+struct PinnedFrame<H: Contents> {
     window: H::Window,
     target: Target,
-    _hold: Hold<'h, H>,
-}
-
-impl<'h, H: Contents> PinnedFrame<'h, H> {
-    #[inline]
-    fn own(host: &'h H, gfn: Gfn, access: Access) -> Result<Self, GrantStatus> {
-        let frame = host.take(host.current(), gfn, access)?;
-        let hold = Hold::OwnFrame { host, frame, access };
-        Ok(Self { window: host.window(frame, access), target: Target::OwnFrame(gfn), _hold: hold })
-    }
-
-    #[inline]
-    fn granted(
-        host: &'h H,
-        lender: Lender<H::Domain>,
-        domain: DomainId,
-        reference: GrantRef,
-        access: Access,
-    ) -> Result<Self, GrantStatus> {
-        let table = lender.table(host);
-        let pins = Pins::host(access);
-        let wanted = Use { grantee: host.current(), access, pins, purpose: Purpose::Copy };
-        let pin = Pin::new(table, host, reference, wanted)?;
-        if access == Access::Write {
-            // The pin keeps the frame; writing needs it to stay an ordinary page, too.
-            Held::again(host, table.owner(), pin.frame(), access)?.keep();
-        }
-        let frame = pin.keep();
-        let hold = Hold::Grant { host, lender, reference, frame, access };
-        Ok(Self { window: host.window(frame, access), target: Target::Reference(domain, reference), _hold: hold })
-    }
+    frame: Mfn,
+    lender: Lender<H::Domain>,
 }
 
 /// One side through a batch: what it pinned last, and the domain it named last.
 struct Side<'h, H: Contents> {
-    pinned: Option<PinnedFrame<'h, H>>,
-    domains: DomainCache<H>,
+    host: &'h H,
     access: Access,
+    pinned: Option<PinnedFrame<H>>,
+    domains: DomainCache<H>,
+}
+
+impl<H: Contents> Drop for Side<'_, H> {
+    #[inline]
+    fn drop(&mut self) {
+        self.release();
+    }
 }
 
 impl<'h, H: Contents> Side<'h, H> {
-    fn new(access: Access) -> Self {
-        Self { pinned: None, domains: DomainCache::default(), access }
+    #[inline]
+    fn new(host: &'h H, access: Access) -> Self {
+        Self { host, access, pinned: None, domains: DomainCache::default() }
     }
 
-    /// The lending domain of a target that is not pinned yet. Errors: `BAD_DOMAIN`.
     #[inline]
-    fn lender(&mut self, host: &H, target: Target) -> Result<Option<Lender<H::Domain>>, GrantStatus> {
-        match target {
-            Target::Reference(domain, _) if self.pinned.as_ref().is_none_or(|pinned| pinned.target != target) => {
-                self.domains.lender(host, domain).map(Some).ok_or(GrantStatus::BAD_DOMAIN)
-            }
-            _ => Ok(None),
+    fn has(&self, target: Target) -> bool {
+        self.pinned.as_ref().is_some_and(|pinned| pinned.target == target)
+    }
+
+    /// Lets go of the frame.
+    #[inline]
+    fn release(&mut self) {
+        let Some(PinnedFrame { window, target, frame, lender }) = self.pinned.take() else {
+            return;
+        };
+        // Closed before the frame is let go.
+        drop(window);
+        if self.access == Access::Write || !target.is_reference {
+            self.host.put(frame, self.access);
+        }
+        if target.is_reference {
+            unpin(lender.table(self.host), self.host, GrantRef(target.number as u32), Pins::host(self.access));
         }
     }
 
-    /// The side's frame; the one of the operation before if it is the same.
+    /// The lending domain of a target, unless that is pinned already. Errors: `BAD_DOMAIN`.
     #[inline]
-    fn pin(
-        &mut self,
-        host: &'h H,
-        target: Target,
-        lender: Option<Lender<H::Domain>>,
-    ) -> Result<&PinnedFrame<'h, H>, GrantStatus> {
-        let same = self.pinned.as_ref().is_some_and(|pinned| pinned.target == target);
-        if !same {
-            self.pinned = None;
-            self.pinned = Some(match (target, lender) {
-                (Target::OwnFrame(gfn), _) => PinnedFrame::own(host, gfn, self.access)?,
-                (Target::Reference(domain, reference), Some(lender)) => {
-                    PinnedFrame::granted(host, lender, domain, reference, self.access)?
-                }
-                (Target::Reference(..), None) => return Err(GrantStatus::BAD_DOMAIN),
-            });
+    fn lender(&mut self, target: Target) -> Result<Lender<H::Domain>, GrantStatus> {
+        if !target.is_reference || self.has(target) {
+            return Ok(Lender::Own);
         }
-        self.pinned.as_ref().ok_or(GrantStatus::GENERAL_ERROR)
+        self.domains.lender(self.host, target.domain).ok_or(GrantStatus::BAD_DOMAIN)
+    }
+
+    /// Makes `target` the side's frame; keeps the one of the operation before if it is the same.
+    #[inline]
+    fn pin(&mut self, target: Target, lender: Lender<H::Domain>) -> Result<(), GrantStatus> {
+        if self.has(target) {
+            return Ok(());
+        }
+        self.release();
+        let frame = if target.is_reference {
+            self.pin_entry(lender.table(self.host), GrantRef(target.number as u32))?
+        } else {
+            self.host.take(self.host.current(), Gfn(target.number), self.access)?
+        };
+        let window = self.host.window(frame, self.access);
+        self.pinned = Some(PinnedFrame { window, target, frame, lender });
+        Ok(())
+    }
+
+    /// Pins an entry; for writing the frame must also stay an ordinary page.
+    #[inline]
+    fn pin_entry(&self, table: &GrantTable<H::Page>, reference: GrantRef) -> Result<Mfn, GrantStatus> {
+        let access = self.access;
+        let wanted = Use { grantee: self.host.current(), access, pins: Pins::host(access), purpose: Purpose::Copy };
+        let pin = Pin::new(table, self.host, reference, wanted)?;
+        if access == Access::Write {
+            self.host.take_again(table.owner(), pin.frame(), access)?;
+        }
+        Ok(pin.keep())
     }
 }
 
 /// A run of copy operations of one caller. Dropping it lets go of what is pinned.
 pub struct CopyBatch<'h, H: Contents> {
-    host: &'h H,
     source: Side<'h, H>,
     destination: Side<'h, H>,
 }
@@ -151,7 +137,7 @@ pub struct CopyBatch<'h, H: Contents> {
 impl<'h, H: Contents> CopyBatch<'h, H> {
     /// Nothing pinned yet.
     pub fn new(host: &'h H) -> Self {
-        Self { host, source: Side::new(Access::Read), destination: Side::new(Access::Write) }
+        Self { source: Side::new(host, Access::Read), destination: Side::new(host, Access::Write) }
     }
 
     /// Runs one operation and answers its status: `PERMISSION_DENIED`, `BAD_DOMAIN`, those of pinning the source, then the
@@ -161,8 +147,8 @@ impl<'h, H: Contents> CopyBatch<'h, H> {
         match self.run(operation) {
             Ok(()) => GrantStatus::OKAY,
             Err(status) => {
-                self.source.pinned = None;
-                self.destination.pinned = None;
+                self.source.release();
+                self.destination.release();
                 status
             }
         }
@@ -170,14 +156,12 @@ impl<'h, H: Contents> CopyBatch<'h, H> {
 
     #[inline]
     fn run(&mut self, operation: &Copy) -> Result<(), GrantStatus> {
-        let host = self.host;
         let from = Target::decode(&operation.source, operation.flags, CopyFlags::SOURCE_GREF)?;
-        let from_lender = self.source.lender(host, from)?;
+        let from_lender = self.source.lender(from)?;
         let to = Target::decode(&operation.destination, operation.flags, CopyFlags::DEST_GREF)?;
-        let to_lender = self.destination.lender(host, to)?;
-
-        let source = self.source.pin(host, from, from_lender)?;
-        let destination = self.destination.pin(host, to, to_lender)?;
+        let to_lender = self.destination.lender(to)?;
+        self.source.pin(from, from_lender)?;
+        self.destination.pin(to, to_lender)?;
 
         let length = usize::from(operation.length);
         let from_offset = usize::from(operation.source.offset);
@@ -185,7 +169,9 @@ impl<'h, H: Contents> CopyBatch<'h, H> {
         if from_offset.max(to_offset) + length > abi::frame::PAGE_SIZE {
             return Err(GrantStatus::BAD_COPY_ARG);
         }
-        host.copy_bytes(&source.window, from_offset, &destination.window, to_offset, length);
+        if let (Some(source), Some(destination)) = (&self.source.pinned, &self.destination.pinned) {
+            self.source.host.copy_bytes(&source.window, from_offset, &destination.window, to_offset, length);
+        }
         Ok(())
     }
 }

@@ -20,6 +20,11 @@ const ATTEMPTS: usize = 5;
 /// Position of the domid in the first word.
 const DOMAIN_SHIFT: u32 = 16;
 
+/// The first word of an entry.
+pub(crate) const fn head(flags: EntryFlags, domain: DomainId) -> u32 {
+    flags.0 as u32 | (domain.0 as u32) << DOMAIN_SHIFT
+}
+
 /// What an entry is claimed for: some flags forbid one and not the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
@@ -136,25 +141,28 @@ impl<'a> Words<'a> {
         access: Access,
         purpose: Purpose,
     ) -> Result<Claim<'a>, GrantStatus> {
-        let mut set = EntryFlags::READING;
-        let mut ours = if before.is_empty() { EntryFlags::READING } else { EntryFlags::INVALID };
+        let (mut set, mut forbidden) = (EntryFlags::READING, EntryFlags::INVALID);
         let mut mask = EntryFlags::TYPE_MASK;
         if purpose == Purpose::Map {
             mask = mask.with(EntryFlags::SUB_PAGE);
         }
         if access == Access::Write {
             set = set.with(EntryFlags::WRITING);
-            ours = ours.with(EntryFlags::WRITING);
+            forbidden = EntryFlags::READONLY;
         }
+        let first = before.is_empty();
+        let ours = if first { set } else { EntryFlags(set.0 & EntryFlags::WRITING.0) };
+        // A word is good if it has, under the mask, the wanted type and domain, and nothing that is forbidden. An entry
+        // with pins was good when it got them; type and domain no longer matter.
+        let (mask, wanted) = if first {
+            (u32::from(mask.0) | !0 << DOMAIN_SHIFT, head(EntryFlags::PERMIT_ACCESS, grantee))
+        } else {
+            (0, 0)
+        };
+        let mask = mask | u32::from(forbidden.0);
         let mut word = self.head.load(Ordering::Acquire);
         for _ in 0..ATTEMPTS {
-            let flags = EntryFlags(word as u16);
-            let permitted =
-                flags.0 & mask.0 == EntryFlags::PERMIT_ACCESS.0 && word >> DOMAIN_SHIFT == u32::from(grantee.0);
-            if before.is_empty() && !permitted {
-                return Err(GrantStatus::GENERAL_ERROR);
-            }
-            if access == Access::Write && flags.contains(EntryFlags::READONLY) {
+            if word & mask != wanted {
                 return Err(GrantStatus::GENERAL_ERROR);
             }
             match self.exchange(word, word | u32::from(set.0)) {
@@ -167,7 +175,7 @@ impl<'a> Words<'a> {
 
     /// Commits an `accept_transfer` entry of `from` and answers the frame slot it names; nothing if it is none.
     pub(crate) fn commit_transfer(self, from: DomainId) -> Option<Gfn> {
-        let wanted = u32::from(EntryFlags::ACCEPT_TRANSFER.0) | u32::from(from.0) << DOMAIN_SHIFT;
+        let wanted = head(EntryFlags::ACCEPT_TRANSFER, from);
         // The only word that will do is known, so there is nothing to retry: any other value is a refusal.
         self.exchange(wanted, wanted | u32::from(EntryFlags::TRANSFER_COMMITTED.0)).ok()?;
         Some(self.frame())

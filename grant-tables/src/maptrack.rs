@@ -105,6 +105,39 @@ struct Slot {
     frame: AtomicU64,
 }
 
+/// A handle that stood for something when it was looked up.
+#[derive(Clone, Copy)]
+pub(crate) struct Handle<'a> {
+    slot: &'a Slot,
+    pub(crate) mapping: Mapping,
+}
+
+impl Handle<'_> {
+    /// Moves a part from mapped to leaving; whoever succeeds takes it down. Answers the mapped frame, which is stable from
+    /// now on. Fails if the part is gone or the handle means something else by now.
+    #[inline]
+    pub(crate) fn claim(self, part: Parts) -> Option<Mfn> {
+        let mut state = self.mapping.0;
+        loop {
+            let next = (state & !part.0) | part.0 << LEAVING_SHIFT;
+            match self.slot.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Some(Mfn(self.slot.frame.load(Ordering::Acquire))),
+                Err(seen) => state = seen,
+            }
+            // The other part may come and go meanwhile; everything else must be as it was.
+            if (state ^ self.mapping.0) & !IN_USE != 0 || state & part.0 != part.0 {
+                return None;
+            }
+        }
+    }
+
+    /// Undoes a claim: the part is still mapped.
+    pub(crate) fn unclaim(self, part: Parts) {
+        // One step, so that the slot is never seen without any part.
+        self.slot.state.fetch_xor(part.0 | part.0 << LEAVING_SHIFT, Ordering::AcqRel);
+    }
+}
+
 /// Head of a free list, on a cache line of its own: low half the first slot, high half the tag.
 #[repr(align(64))]
 struct List(AtomicU64);
@@ -123,6 +156,7 @@ pub struct MapTrack {
 #[must_use]
 pub struct Reservation<'a> {
     maptrack: &'a MapTrack,
+    slot: &'a Slot,
     list: u32,
     index: u32,
 }
@@ -132,10 +166,8 @@ impl Reservation<'_> {
     #[inline]
     pub fn publish(self, mapping: Mapping, frame: Mfn) -> GrantHandle {
         let handle = GrantHandle(self.index);
-        if let Some(slot) = self.maptrack.slot(handle) {
-            slot.frame.store(frame.0, Ordering::Relaxed);
-            slot.state.store(mapping.0, Ordering::Release);
-        }
+        self.slot.frame.store(frame.0, Ordering::Relaxed);
+        self.slot.state.store(mapping.0, Ordering::Release);
         core::mem::forget(self);
         handle
     }
@@ -143,13 +175,13 @@ impl Reservation<'_> {
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        self.maptrack.push_chain(self.list, self.index, self.index);
+        self.maptrack.push_chain(self.list, self.index, self.slot);
     }
 }
 
 impl MapTrack {
     pub(crate) fn new(owner: DomainId, limit: u32, vcpus: u32) -> Result<Self, OutOfMemory> {
-        let lists = vcpus.clamp(1, MAX_LISTS) as usize;
+        let lists = vcpus.clamp(1, MAX_LISTS).next_power_of_two() as usize;
         Ok(Self {
             owner,
             limit,
@@ -184,33 +216,40 @@ impl MapTrack {
     /// What a handle stands for; nothing if it is out of range or has no part left.
     #[inline]
     pub fn get(&self, handle: GrantHandle) -> Option<Mapping> {
-        let mapping = Mapping(self.slot(handle)?.state.load(Ordering::Acquire));
-        if mapping.parts().is_empty() { None } else { Some(mapping) }
+        self.find(handle).map(|mapped| mapped.mapping)
+    }
+
+    /// The same, to work on.
+    #[inline]
+    pub(crate) fn find(&self, handle: GrantHandle) -> Option<Handle<'_>> {
+        let slot = self.slot(handle)?;
+        let mapping = Mapping(slot.state.load(Ordering::Acquire));
+        if mapping.parts().is_empty() { None } else { Some(Handle { slot, mapping }) }
     }
 
     /// Takes a free slot for a mapping made by `vcpu`. Nothing when the limit or memory is exhausted.
     #[inline]
     pub fn reserve(&self, vcpu: VcpuId, memory: &impl TableMemory) -> Option<Reservation<'_>> {
-        let list = vcpu.0 % self.lists.len() as u32;
-        let index = match self.pop(list) {
-            Some(index) => index,
+        let list = self.list_of(vcpu);
+        let (index, slot) = match self.pop(list) {
+            Some(free) => free,
             None => self.reserve_slowly(list, memory)?,
         };
-        Some(Reservation { maptrack: self, list, index })
+        Some(Reservation { maptrack: self, slot, list, index })
     }
 
     #[cold]
-    fn reserve_slowly(&self, list: u32, memory: &impl TableMemory) -> Option<u32> {
+    fn reserve_slowly(&self, list: u32, memory: &impl TableMemory) -> Option<(u32, &Slot)> {
         let lists = self.lists.len() as u32;
         (1..lists).find_map(|step| self.pop((list + step) % lists)).or_else(|| self.grow(list, memory))
     }
 
     /// Adds a chunk, keeps its first slot for the caller and frees the others.
-    fn grow(&self, list: u32, memory: &impl TableMemory) -> Option<u32> {
+    fn grow(&self, list: u32, memory: &impl TableMemory) -> Option<(u32, &Slot)> {
         let _growing = self.growth.lock();
         // Whoever had the lock before may have left enough.
-        if let Some(index) = self.pop(list) {
-            return Some(index);
+        if let Some(free) = self.pop(list) {
+            return Some(free);
         }
         let count = self.chunk_count.load(Ordering::Acquire);
         if count >= self.limit {
@@ -230,36 +269,8 @@ impl MapTrack {
             return None;
         }
         self.chunk_count.store(count + 1, Ordering::Release);
-        self.push_chain(list, first + 1, last);
-        Some(first)
-    }
-
-    /// Moves `part` of `expected` from mapped to leaving; whoever succeeds takes it down. Answers the mapped frame, which
-    /// is stable from now on. Fails if the part is gone or the handle means something else by now.
-    #[inline]
-    pub(crate) fn claim(&self, handle: GrantHandle, expected: Mapping, part: Parts) -> Option<Mfn> {
-        let slot = self.slot(handle)?;
-        let mut state = slot.state.load(Ordering::Acquire);
-        loop {
-            // The other part may come and go meanwhile; everything else must be as it was.
-            let same = (state ^ expected.0) & !IN_USE == 0;
-            if !same || state & part.0 != part.0 {
-                return None;
-            }
-            let next = (state & !part.0) | part.0 << LEAVING_SHIFT;
-            match slot.state.compare_exchange(state, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some(Mfn(slot.frame.load(Ordering::Acquire))),
-                Err(seen) => state = seen,
-            }
-        }
-    }
-
-    /// Undoes a claim: the parts are still mapped.
-    pub(crate) fn unclaim(&self, handle: GrantHandle, parts: Parts) {
-        if let Some(slot) = self.slot(handle) {
-            // One step, so that the slot is never seen without any part.
-            slot.state.fetch_xor(parts.0 | parts.0 << LEAVING_SHIFT, Ordering::AcqRel);
-        }
+        self.push_chain(list, first + 1, self.slot(GrantHandle(last))?);
+        Some((first, self.slot(GrantHandle(first))?))
     }
 
     /// The claimed parts are gone; frees the handle if they were the last.
@@ -271,12 +282,18 @@ impl MapTrack {
         let gone = parts.0 << LEAVING_SHIFT;
         let before = slot.state.fetch_and(!gone, Ordering::AcqRel);
         if before & !gone & IN_USE == 0 {
-            self.push_chain(vcpu.0 % self.lists.len() as u32, handle.0, handle.0);
+            self.push_chain(self.list_of(vcpu), handle.0, slot);
         }
     }
 
+    /// Lists are a power of two, so that no division is needed.
     #[inline]
-    fn pop(&self, list: u32) -> Option<u32> {
+    fn list_of(&self, vcpu: VcpuId) -> u32 {
+        vcpu.0 & (self.lists.len() as u32 - 1)
+    }
+
+    #[inline]
+    fn pop(&self, list: u32) -> Option<(u32, &Slot)> {
         let head = &self.lists.get(list as usize)?.0;
         let mut seen = head.load(Ordering::Acquire);
         loop {
@@ -285,20 +302,21 @@ impl MapTrack {
                 return None;
             }
             // May be stale if another vCPU took the slot meanwhile; then the tag has changed too.
-            let next = self.slot(GrantHandle(index))?.state.load(Ordering::Acquire) >> HIGH_SHIFT;
+            let slot = self.slot(GrantHandle(index))?;
+            let next = slot.state.load(Ordering::Acquire) >> HIGH_SHIFT;
             let tag = ((seen >> HIGH_SHIFT) as u32).wrapping_add(1);
             let new = next | u64::from(tag) << HIGH_SHIFT;
             match head.compare_exchange(seen, new, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some(index),
+                Ok(_) => return Some((index, slot)),
                 Err(now) => seen = now,
             }
         }
     }
 
-    /// Puts slots `first` to `last`, which are linked already, in front of a list.
+    /// Puts the slots from `first` to `end`, which are linked already, in front of a list.
     #[inline]
-    fn push_chain(&self, list: u32, first: u32, last: u32) {
-        let (Some(list), Some(end)) = (self.lists.get(list as usize), self.slot(GrantHandle(last))) else {
+    fn push_chain(&self, list: u32, first: u32, end: &Slot) {
+        let Some(list) = self.lists.get(list as usize) else {
             return;
         };
         let mut seen = list.0.load(Ordering::Acquire);

@@ -12,7 +12,7 @@ use abi::{
 use locks::{Level, Lock};
 
 use crate::{
-    entry::{Active, Words},
+    entry::{Active, Words, head},
     growing::{Growing, try_collect},
     host::{OutOfMemory, SharedPage, TableMemory},
     maptrack::MapTrack,
@@ -194,8 +194,7 @@ impl<P: SharedPage> GrantTable<P> {
             return false;
         };
         slot.words.frame.store(frame, Ordering::Relaxed);
-        let head = u32::from(EntryFlags::PERMIT_ACCESS.0) | u32::from(grantee.0) << 16;
-        slot.words.head.store(head, Ordering::Release);
+        slot.words.head.store(head(EntryFlags::PERMIT_ACCESS, grantee), Ordering::Release);
         true
     }
 

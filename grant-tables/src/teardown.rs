@@ -3,7 +3,7 @@
 //! The domain's vCPUs are off all CPUs for good. Its page tables still stand: the references of host mappings belong to
 //! the page-table entries and go with those; here the pins end, and with the last the entry's own reference.
 
-use abi::GrantHandle;
+use abi::{GrantHandle, Mfn};
 
 use crate::{
     domains::DomainCache,
@@ -35,8 +35,12 @@ pub fn release_mappings<H: Host>(host: &H, mapper: &GrantTable<H::Page>, from: G
     let mut domains = DomainCache::default();
     for handle in (from.0..end).map(GrantHandle) {
         for part in [Parts::DEVICE, Parts::HOST] {
-            if let Some(mapping) = maptrack.get(handle).filter(|mapping| mapping.parts().contains(part)) {
-                release(host, mapper, &mut domains, handle, mapping, part);
+            let found = maptrack.find(handle).filter(|found| found.mapping.parts().contains(part));
+            if let Some(found) = found
+                && let Some(frame) = found.claim(part)
+            {
+                release(host, mapper, &mut domains, found.mapping, part, frame);
+                maptrack.complete(handle, part, host.vcpu());
             }
         }
     }
@@ -47,14 +51,10 @@ fn release<H: Host>(
     host: &H,
     mapper: &GrantTable<H::Page>,
     domains: &mut DomainCache<H>,
-    handle: GrantHandle,
     mapping: Mapping,
     part: Parts,
+    frame: Mfn,
 ) {
-    let maptrack = mapper.maptrack();
-    let Some(frame) = maptrack.claim(handle, mapping, part) else {
-        return;
-    };
     let access = mapping.access();
     let pins = if part == Parts::DEVICE { Pins::device(access) } else { Pins::host(access) };
     if part == Parts::DEVICE {
@@ -65,5 +65,4 @@ fn release<H: Host>(
     } else if let Some(granter) = domains.table(host, mapping.domain()) {
         unpin(granter, host, mapping.reference(), pins);
     }
-    maptrack.complete(handle, part, host.vcpu());
 }

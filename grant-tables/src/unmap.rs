@@ -15,7 +15,7 @@ use crate::{
     entry::Pins,
     host::{Access, Mappings, Place},
     map::place,
-    maptrack::{Mapping, Parts},
+    maptrack::{Handle, Mapping, Parts},
     pin::unpin,
 };
 
@@ -98,12 +98,12 @@ impl<'h, H: Mappings, const N: usize> UnmapBatch<'h, H, N> {
         if self.count == N {
             self.finish();
         }
-        let maptrack = self.host.own_table().maptrack();
-        let Some(mapping) = maptrack.get(request.handle) else {
+        let Some(handle) = self.host.own_table().maptrack().find(request.handle) else {
             return GrantStatus::BAD_HANDLE;
         };
-        let mut owed = Owed { handle: request.handle, mapping, frame: Mfn::INVALID, parts: Parts::NONE };
-        let status = self.take_down(request, &mut owed);
+        let mut owed =
+            Owed { handle: request.handle, mapping: handle.mapping, frame: Mfn::INVALID, parts: Parts::NONE };
+        let status = self.take_down(request, handle, &mut owed);
         if !owed.parts.is_empty()
             && let Some(place) = self.owed.get_mut(self.count)
         {
@@ -117,24 +117,21 @@ impl<'h, H: Mappings, const N: usize> UnmapBatch<'h, H, N> {
     }
 
     #[inline]
-    fn take_down(&self, request: &UnmapRequest, owed: &mut Owed) -> Result<(), GrantStatus> {
-        let maptrack = self.host.own_table().maptrack();
-        let mapping = owed.mapping;
-        if request.device_bus_address != 0 && mapping.parts().contains(Parts::DEVICE) {
-            let claimed = maptrack.claim(request.handle, mapping, Parts::DEVICE);
-            let frame = claimed.ok_or(GrantStatus::BAD_HANDLE)?;
+    fn take_down(&self, request: &UnmapRequest, handle: Handle<'_>, owed: &mut Owed) -> Result<(), GrantStatus> {
+        let parts = handle.mapping.parts();
+        if request.device_bus_address != 0 && parts.contains(Parts::DEVICE) {
+            let frame = handle.claim(Parts::DEVICE).ok_or(GrantStatus::BAD_HANDLE)?;
             if frame.address().0 != request.device_bus_address {
-                maptrack.unclaim(request.handle, Parts::DEVICE);
+                handle.unclaim(Parts::DEVICE);
                 return Err(GrantStatus::BAD_DEV_ADDR);
             }
             owed.frame = frame;
             owed.parts = Parts::DEVICE;
         }
-        if request.host_address != 0 && mapping.parts().contains(Parts::HOST) {
-            let claimed = maptrack.claim(request.handle, mapping, Parts::HOST);
-            let frame = claimed.ok_or(GrantStatus::BAD_HANDLE)?;
-            if let Err(status) = self.clear_entry(request, mapping, frame) {
-                maptrack.unclaim(request.handle, Parts::HOST);
+        if request.host_address != 0 && parts.contains(Parts::HOST) {
+            let frame = handle.claim(Parts::HOST).ok_or(GrantStatus::BAD_HANDLE)?;
+            if let Err(status) = self.clear_entry(request, handle.mapping, frame) {
+                handle.unclaim(Parts::HOST);
                 return Err(status);
             }
             owed.frame = frame;

@@ -73,6 +73,10 @@ pub struct World {
     pub headroom: Cell<bool>,
     pub cache_rights: Cell<bool>,
     pub lookups: Cell<u32>,
+    /// The callers' memory, from address 0, for tests of whole calls.
+    pub memory: RefCell<Vec<u8>>,
+    /// How many more times a caller is told to go on.
+    pub budget: Cell<u32>,
 }
 
 impl World {
