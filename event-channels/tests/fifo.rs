@@ -1,5 +1,6 @@
 //! The FIFO ABI against a guest that follows the rules, one that does not, and the change from and to the 2-level ABI.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 
@@ -9,77 +10,8 @@ use std::sync::{
 };
 
 use abi::{DomainId, Errno, Port, VcpuId, Virq};
-use common::*;
-use event_channels::{EventPage, Progress, ResetStart};
-
-const PENDING: u32 = 1 << 31;
-const MASKED: u32 = 1 << 30;
-const LINKED: u32 = 1 << 29;
-const LINK: u32 = 0x1_FFFF;
-
-/// A domain that uses the FIFO ABI, and what its kernel sees.
-struct Guest {
-    domain: Domain,
-    control: Vec<Arc<EventPage>>,
-    array: Vec<Arc<EventPage>>,
-    /// Head of each queue as the kernel remembers it.
-    heads: Vec<[u32; 16]>,
-}
-
-impl Guest {
-    fn new(id: u16, vcpus: u32) -> Self {
-        let domain = Domain::new(id, vcpus);
-        let control: Vec<_> = (0..vcpus).map(|_| new_page()).collect();
-        for (vcpu, page) in control.iter().enumerate() {
-            domain.ports.init_control(VcpuId(vcpu as u32), 0, || domain.pin(page)).unwrap();
-        }
-        let mut guest = Self { domain, control, array: Vec::new(), heads: vec![[0; 16]; vcpus as usize] };
-        assert!(guest.expand().is_empty());
-        guest
-    }
-
-    fn expand(&mut self) -> Vec<(u16, u32)> {
-        let page = new_page();
-        self.array.push(page.clone());
-        let mut kicked = Vec::new();
-        let domain = &self.domain;
-        domain.ports.expand_array(|| domain.pin(&page), |wake| kicked.extend(woken(wake))).unwrap();
-        kicked
-    }
-
-    fn word(&self, port: Port) -> &std::sync::atomic::AtomicU32 {
-        &self.array[port.0 as usize / 1024][port.0 as usize % 1024]
-    }
-
-    /// The kernel's loop: takes events in order of priority, clearing LINKED before PENDING.
-    fn consume(&mut self, vcpu: u32) -> Vec<u32> {
-        let control = self.control[vcpu as usize].clone();
-        let mut events = Vec::new();
-        self.domain.take_upcall(vcpu);
-        let mut ready = control[0].swap(0, SeqCst);
-        while ready != 0 {
-            let priority = ready.trailing_zeros() as usize;
-            let head = &mut self.heads[vcpu as usize][priority];
-            if *head == 0 {
-                *head = control[2 + priority].load(SeqCst);
-            }
-            let port = *head;
-            let old = self.array[port as usize / 1024][port as usize % 1024]
-                .fetch_update(SeqCst, SeqCst, |word| Some(word & !(LINKED | LINK)))
-                .unwrap();
-            self.heads[vcpu as usize][priority] = old & LINK;
-            if old & LINK == 0 {
-                ready &= !(1 << priority);
-            }
-            if old & PENDING != 0 && old & MASKED == 0 {
-                self.word(Port(port)).fetch_and(!PENDING, SeqCst);
-                events.push(port);
-            }
-            ready |= control[0].swap(0, SeqCst);
-        }
-        events
-    }
-}
+use common::{fifo_guest::*, *};
+use event_channels::{Progress, ResetStart};
 
 fn error<T>(result: abi::Result<T>) -> Errno {
     result.err().expect("an error")

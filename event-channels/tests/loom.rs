@@ -3,6 +3,7 @@
 //! Guests are threads too, on the same words. What is checked at the end is always the same: no event is pending that
 //! its vCPU has not been told of, and nobody waits for ever.
 #![cfg(loom)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 

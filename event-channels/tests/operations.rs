@@ -1,5 +1,6 @@
 //! Every operation, its results and each of its errors.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 

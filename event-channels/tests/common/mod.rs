@@ -1,6 +1,9 @@
 //! A host for tests: guest memory is ordinary memory behind counted guards, vCPUs are (domain, vcpu) pairs, and physical
 //! interrupts only note what was asked of them.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[cfg(not(loom))]
+pub mod fifo_guest;
 
 use std::{
     cell::RefCell,
