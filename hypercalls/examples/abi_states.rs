@@ -4,9 +4,10 @@
 //! to [`FAMILIES`]; what no row speaks for, the status page calls missing.
 #![forbid(unsafe_code)]
 
-use abi::Call;
+use abi::{Call, operations::GROUPS};
 use hypercalls::{
-    op::{console, memory, mmu, physdev, platform, sched, vcpu, version},
+    dispatch,
+    op::{absent, console, memory, mmu, physdev, platform, sched, vcpu, version},
     table::{Row, State},
 };
 
@@ -24,14 +25,28 @@ const FAMILIES: &[(Call, &[Row])] = &[
 ];
 
 fn main() {
+    for row in dispatch::ROWS {
+        report(Call(row.number), "-", row.state);
+    }
     for (call, rows) in FAMILIES {
         for row in *rows {
-            let (state, why) = match row.state {
-                State::Works => ("works", ""),
-                State::Absent(why) => ("absent", why),
-                State::Missing(why) => ("missing", why),
-            };
-            println!("{} {} {state} {why}", call.0, row.number);
+            report(*call, &row.number.to_string(), row.state);
         }
     }
+    for (call, state) in absent::FAMILIES {
+        for group in GROUPS.iter().copied().flatten().filter(|group| group.call == *call) {
+            for operation in group.operations {
+                report(*call, &operation.number.to_string(), *state);
+            }
+        }
+    }
+}
+
+fn report(call: Call, operation: &str, state: State) {
+    let (state, why) = match state {
+        State::Works => ("works", ""),
+        State::Absent(why) => ("absent", why),
+        State::Missing(why) => ("missing", why),
+    };
+    println!("{} {operation} {state} {why}", call.0);
 }

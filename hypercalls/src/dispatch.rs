@@ -4,24 +4,27 @@
 //! has. What a number means is in the `op` modules; no logic lives in an arm.
 
 use abi::console::ConsoleOperation;
+use abi::mmu::UpdateFlags;
 use abi::multicall::MulticallEntry;
 use abi::physdev::PhysdevOperation;
 use abi::sched::SchedOperation;
 use abi::vcpu::VcpuOperation;
 use abi::version::VersionOperation;
-use abi::{Call, Errno, GuestHandle, VcpuId};
+use abi::{Call, DomainId, Errno, GuestHandle, GuestVirtual, MachineAddress, VcpuId};
 
 use crate::authority::Policy;
 use crate::guest::{GuestMemory, Preemption};
 use crate::op::console::ConsoleHost;
 use crate::op::memory::MemoryHost;
+use crate::op::mmu::DescriptorCalls;
 use crate::op::physdev::PhysdevHost;
 use crate::op::platform::PlatformHost;
 use crate::op::sched::SchedulerHost;
 use crate::op::vcpu::VcpuHost;
 use crate::op::version::VersionHost;
-use crate::op::{absent, console, memory, multicall, physdev, platform, sched, timer, vcpu, version};
+use crate::op::{absent, console, memory, mmu, multicall, physdev, platform, sched, timer, vcpu, version};
 use crate::outcome::{Arguments, Outcome};
+use crate::table::{Row, rows};
 
 /// Everything the calls ask of the hypervisor for the running vCPU.
 pub trait Host:
@@ -34,6 +37,7 @@ pub trait Host:
     + SchedulerHost
     + VcpuHost
     + MemoryHost
+    + DescriptorCalls
     + PhysdevHost
     + PlatformHost
 {
@@ -49,6 +53,7 @@ impl<H> Host for H where
         + SchedulerHost
         + VcpuHost
         + MemoryHost
+        + DescriptorCalls
         + PhysdevHost
         + PlatformHost
 {
@@ -95,8 +100,16 @@ pub fn dispatch<H: Host>(host: &mut H) -> Outcome {
 #[inline]
 pub(crate) fn route<H: Host, A: ArgumentSource<H>>(host: &mut H, call: u64, source: &A) -> Outcome {
     let number = Call(u32::try_from(call).unwrap_or(u32::MAX));
-    let [a, b, c] = [0, 1, 2].map(|index| source.argument(host, index));
+    let [a, b, c, d] = [0, 1, 2, 3].map(|index| source.argument(host, index));
     let reply = match number {
+        Call::MMU_UPDATE => mmu::mmu_update(host, GuestHandle::new(a), b as u32, GuestHandle::new(c), d as u32),
+        Call::SET_GDT => mmu::set_gdt(host, GuestHandle::new(a), b as u32),
+        Call::UPDATE_DESCRIPTOR => mmu::update_descriptor(host, MachineAddress(a), b),
+        Call::UPDATE_VA_MAPPING => mmu::update_va_mapping(host, GuestVirtual(a), b, UpdateFlags(c)),
+        Call::UPDATE_VA_MAPPING_OTHERDOMAIN => {
+            mmu::update_va_mapping_otherdomain(host, GuestVirtual(a), b, UpdateFlags(c), DomainId(d as u16))
+        }
+        Call::MMUEXT_OP => mmu::mmuext_op(host, GuestHandle::new(a), b as u32, GuestHandle::new(c), d as u32),
         Call::SCHED_OP_COMPAT => sched::sched_compat(host, SchedOperation(a as u32), b),
         Call::PLATFORM_OP => platform::platform(host, GuestHandle::new(a)),
         Call::MEMORY_OP => memory::memory(host, a, GuestHandle::new(b)),
@@ -121,3 +134,15 @@ pub(crate) fn route<H: Host, A: ArgumentSource<H>>(host: &mut H, call: u64, sour
 fn batch<H: Host>(host: &mut H, list: GuestHandle<MulticallEntry>, count: u32) -> Outcome {
     multicall::multicall(host, list, count, |host, call, arguments| route(host, call, arguments))
 }
+
+/// What the calls without sub-operations are here. The status page checks against the match above that each of those
+/// that work is led to, so this list names no call the way an arm does.
+pub const ROWS: &[Row] = rows!(
+    Call {
+        works: SET_GDT UPDATE_DESCRIPTOR UPDATE_VA_MAPPING UPDATE_VA_MAPPING_OTHERDOMAIN SCHED_OP_COMPAT MULTICALL
+            SET_TIMER_OP PHYSDEV_OP_COMPAT;
+        (absent "gone from Xen"): TMEM_OP;
+        (absent "unassigned in Xen"): ARCH_2 ARCH_3 ARCH_4 ARCH_5 ARCH_6 ARCH_7;
+        (absent "continues a domctl inside Xen; never a guest's"): PAGING_DOMCTL_CONTINUATION;
+    }
+);

@@ -1,4 +1,5 @@
 //! vcpu_op: bring-up with a checked context, areas, timers, refusals.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
 mod common;
 

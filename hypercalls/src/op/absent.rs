@@ -5,11 +5,12 @@
 
 use abi::domctl::{DOMCTL_INTERFACE_VERSION, Domctl, DomctlOperation};
 use abi::sysctl::{SYSCTL_INTERFACE_VERSION, Sysctl};
-use abi::{Errno, GuestHandle};
+use abi::{Call, Errno, GuestHandle};
 
 use crate::authority::{self, Policy};
 use crate::guest::{self, GuestMemory};
 use crate::outcome::Reply;
+use crate::table::State;
 
 /// The newest domctl version whose callers are understood, of Xen 4.22.
 const DOMCTL_NEWEST: u32 = 0x18;
@@ -45,3 +46,18 @@ pub fn sysctl<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> R
 pub fn pmu() -> Reply {
     Err(Errno::EOPNOTSUPP.into())
 }
+
+/// What all operations of a call are here that has no handler for any of them.
+pub const FAMILIES: &[(Call, State)] = &[
+    (Call::HVM_OP, State::Absent("no HVM guests")),
+    (Call::DM_OP, State::Absent("no HVM guests")),
+    (Call::XSM_OP, State::Absent("built without XSM")),
+    (Call::XENOPROF_OP, State::Absent("built without the profiler")),
+    (Call::KEXEC_OP, State::Absent("built without kexec")),
+    (Call::ARGO_OP, State::Absent("built without Argo, as Xen is by default")),
+    (Call::HYPFS_OP, State::Absent("built without hypfs")),
+    (Call::XENPMU_OP, State::Absent("vpmu off, as it is by default")),
+    (Call::MCA, State::Missing("machine-check telemetry; Xen cannot be built without")),
+    (Call::DOMCTL, State::Missing("comes with the toolstack; version, domain and privilege are checked")),
+    (Call::SYSCTL, State::Missing("comes with the toolstack; version and privilege are checked")),
+];
