@@ -7,7 +7,7 @@
 use abi::{Call, operations::GROUPS};
 use hypercalls::{
     dispatch,
-    op::{absent, console, memory, mmu, physdev, platform, sched, vcpu, version},
+    op::{absent, console, event, grant, memory, mmu, physdev, platform, sched, vcpu, version},
     table::{Row, State},
 };
 
@@ -15,6 +15,8 @@ use hypercalls::{
 const FAMILIES: &[(Call, &[Row])] = &[
     (Call::MMU_UPDATE, mmu::UPDATE_ROWS),
     (Call::MMUEXT_OP, mmu::EXTENDED_ROWS),
+    (Call::EVENT_CHANNEL_OP, event::ROWS),
+    (Call::GRANT_TABLE_OP, grant::ROWS),
     (Call::PLATFORM_OP, platform::ROWS),
     (Call::MEMORY_OP, memory::ROWS),
     (Call::XEN_VERSION, version::ROWS),

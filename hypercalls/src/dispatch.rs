@@ -4,6 +4,7 @@
 //! has. What a number means is in the `op` modules; no logic lives in an arm.
 
 use abi::console::ConsoleOperation;
+use abi::event_channel::EventChannelOperation;
 use abi::mmu::UpdateFlags;
 use abi::multicall::MulticallEntry;
 use abi::physdev::PhysdevOperation;
@@ -15,6 +16,8 @@ use abi::{Call, DomainId, Errno, GuestHandle, GuestVirtual, MachineAddress, Vcpu
 use crate::authority::Policy;
 use crate::guest::{GuestMemory, Preemption};
 use crate::op::console::ConsoleHost;
+use crate::op::event::EventHost;
+use crate::op::grant::GrantCalls;
 use crate::op::memory::MemoryHost;
 use crate::op::mmu::DescriptorCalls;
 use crate::op::physdev::PhysdevHost;
@@ -22,7 +25,9 @@ use crate::op::platform::PlatformHost;
 use crate::op::sched::SchedulerHost;
 use crate::op::vcpu::VcpuHost;
 use crate::op::version::VersionHost;
-use crate::op::{absent, console, memory, mmu, multicall, physdev, platform, sched, timer, vcpu, version};
+use crate::op::{
+    absent, console, event, grant, memory, mmu, multicall, physdev, platform, sched, timer, vcpu, version,
+};
 use crate::outcome::{Arguments, Outcome};
 use crate::table::{Row, rows};
 
@@ -38,6 +43,8 @@ pub trait Host:
     + VcpuHost
     + MemoryHost
     + DescriptorCalls
+    + EventHost
+    + GrantCalls
     + PhysdevHost
     + PlatformHost
 {
@@ -54,6 +61,8 @@ impl<H> Host for H where
         + VcpuHost
         + MemoryHost
         + DescriptorCalls
+        + EventHost
+        + GrantCalls
         + PhysdevHost
         + PlatformHost
 {
@@ -115,6 +124,9 @@ pub(crate) fn route<H: Host, A: ArgumentSource<H>>(host: &mut H, call: u64, sour
         Call::MEMORY_OP => memory::memory(host, a, GuestHandle::new(b)),
         Call::MULTICALL => return batch(host, GuestHandle::new(a), b as u32),
         Call::SET_TIMER_OP => timer::set_timer(host, a),
+        Call::EVENT_CHANNEL_OP_COMPAT => event::event_channel_compat(host, GuestHandle::new(a)),
+        Call::EVENT_CHANNEL_OP => event::event_channel(host, EventChannelOperation(a as u32), GuestHandle::new(b)),
+        Call::GRANT_TABLE_OP => grant::grant_table(host, a as u32, GuestHandle::new(b), c as u32),
         Call::XEN_VERSION => version::xen_version(host, VersionOperation(a as u32), GuestHandle::new(b)),
         Call::CONSOLE_IO => console::console_io(host, ConsoleOperation(a as u32), b as u32, GuestHandle::new(c)),
         Call::PHYSDEV_OP_COMPAT => physdev::physdev_compat(host, GuestHandle::new(a)),
@@ -140,6 +152,7 @@ fn batch<H: Host>(host: &mut H, list: GuestHandle<MulticallEntry>, count: u32) -
 pub const ROWS: &[Row] = rows!(
     Call {
         works: SET_GDT UPDATE_DESCRIPTOR UPDATE_VA_MAPPING UPDATE_VA_MAPPING_OTHERDOMAIN SCHED_OP_COMPAT MULTICALL
+            EVENT_CHANNEL_OP_COMPAT
             SET_TIMER_OP PHYSDEV_OP_COMPAT;
         (absent "gone from Xen"): TMEM_OP;
         (absent "unassigned in Xen"): ARCH_2 ARCH_3 ARCH_4 ARCH_5 ARCH_6 ARCH_7;
