@@ -4,6 +4,34 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod address;
+pub mod arithmetic;
+pub mod asynchronous;
+pub mod bounce;
+pub mod control;
+pub mod cpuid;
+pub mod debug;
+pub mod decode;
+pub mod descriptor;
+pub mod exception;
+pub mod exit;
+pub mod features;
+pub mod flags;
+pub mod iret;
+pub mod machine_check;
+pub mod msr;
+pub mod opcode;
+pub mod ports;
+pub mod privileged;
 pub mod registers;
+pub mod selector;
+pub mod store;
+mod string_io;
+pub mod time;
+pub mod trap_table;
+pub mod vcpu;
+pub mod xen_leaves;
+pub mod xstate;
 
 pub use registers::Registers;
+pub use vcpu::{GuestContext, VirtualCpu};
