@@ -25,17 +25,11 @@ struct Target {
 }
 
 impl Target {
-    /// Errors: `PERMISSION_DENIED` unless a frame is the caller's, named as `DOMID_SELF`.
     #[inline]
-    fn decode(pointer: &CopyPointer, flags: CopyFlags, reference: CopyFlags) -> Result<Self, GrantStatus> {
-        let domain = pointer.domain;
-        if flags.contains(reference) {
-            Ok(Target { number: pointer.target & u64::from(u32::MAX), domain, is_reference: true })
-        } else if domain == DomainId::SELF {
-            Ok(Target { number: pointer.target, domain, is_reference: false })
-        } else {
-            Err(GrantStatus::PERMISSION_DENIED)
-        }
+    fn decode(pointer: &CopyPointer, is_reference: bool) -> Self {
+        // A reference is the low half of the union.
+        let number = if is_reference { pointer.target & u64::from(u32::MAX) } else { pointer.target };
+        Target { number, domain: pointer.domain, is_reference }
     }
 }
 
@@ -89,13 +83,19 @@ impl<'h, H: Contents> Side<'h, H> {
         }
     }
 
-    /// The lending domain of a target, unless that is pinned already. Errors: `BAD_DOMAIN`.
+    /// The domain whose frame a target is; none is looked up for a target that is pinned already.
+    /// Errors: `BAD_DOMAIN`, `PERMISSION_DENIED` for a frame unless it is the caller's, named as `DOMID_SELF`.
     #[inline]
     fn lender(&mut self, target: Target) -> Result<Lender<H::Domain>, GrantStatus> {
-        if !target.is_reference || self.has(target) {
+        if self.has(target) {
             return Ok(Lender::Own);
         }
-        self.domains.lender(self.host, target.domain).ok_or(GrantStatus::BAD_DOMAIN)
+        let lender = self.domains.lender(self.host, target.domain).ok_or(GrantStatus::BAD_DOMAIN)?;
+        if target.is_reference || target.domain == DomainId::SELF {
+            Ok(lender)
+        } else {
+            Err(GrantStatus::PERMISSION_DENIED)
+        }
     }
 
     /// Makes `target` the side's frame; keeps the one of the operation before if it is the same.
@@ -140,7 +140,7 @@ impl<'h, H: Contents> CopyBatch<'h, H> {
         Self { source: Side::new(host, Access::Read), destination: Side::new(host, Access::Write) }
     }
 
-    /// Runs one operation and answers its status: `PERMISSION_DENIED`, `BAD_DOMAIN`, those of pinning the source, then the
+    /// Runs one operation and answers its status: `BAD_DOMAIN`, `PERMISSION_DENIED`, those of pinning the source, then the
     /// destination, `BAD_COPY_ARG` for bytes beyond a page. An error lets go of both sides.
     #[inline]
     pub fn copy(&mut self, operation: &Copy) -> GrantStatus {
@@ -156,9 +156,9 @@ impl<'h, H: Contents> CopyBatch<'h, H> {
 
     #[inline]
     fn run(&mut self, operation: &Copy) -> Result<(), GrantStatus> {
-        let from = Target::decode(&operation.source, operation.flags, CopyFlags::SOURCE_GREF)?;
+        let from = Target::decode(&operation.source, operation.flags.contains(CopyFlags::SOURCE_GREF));
         let from_lender = self.source.lender(from)?;
-        let to = Target::decode(&operation.destination, operation.flags, CopyFlags::DEST_GREF)?;
+        let to = Target::decode(&operation.destination, operation.flags.contains(CopyFlags::DEST_GREF));
         let to_lender = self.destination.lender(to)?;
         self.source.pin(from, from_lender)?;
         self.destination.pin(to, to_lender)?;

@@ -99,7 +99,7 @@ pub enum Place {
 
 /// Page-table entries of the calling domain. No locks are held over these calls.
 pub trait Mappings: Host {
-    /// Writes a present entry for `frame`: writable unless `READONLY`, for user mode if `APPLICATION_MAP`, with the bits
+    /// Writes a present entry for `frame` (accessed, dirty, no-execute, and what a guest's entries get anyway): writable unless `READONLY`, for user mode if `APPLICATION_MAP`, with the bits
     /// of `GUEST_AVAIL_MASK` (from bit 16) in the entry's available bits. What the entry held before is released like
     /// any overwritten entry. On success the entry owns the caller's reference; on error nothing has changed.
     ///
@@ -146,7 +146,8 @@ pub trait Transfers: Host {
 pub trait Caches: Host {
     /// Whether the caller may do it at all: it has I/O memory or ports.
     fn may_flush_caches(&self) -> bool;
-    /// Takes a general reference on any allocated frame and names its owner.
+    /// Takes a general reference on any owned frame and names its owner. Errors: `EINVAL` no memory there at all, `EPERM`
+    /// nobody's frame, or one whose owner has no grant table.
     fn take_any(&self, frame: Mfn) -> Result<DomainId, Errno>;
     /// Cleans or invalidates `length` bytes from `offset`. Errors: `EOPNOTSUPP` for what the CPU has no instruction for.
     fn flush_cache(&self, frame: Mfn, offset: usize, length: usize, operation: CacheFlushFlags) -> Result<(), Errno>;

@@ -3,9 +3,12 @@
 //! A handle is an index into an array that grows 256 handles at a time. Each slot is one state word, changed by
 //! compare-and-swap, and the mapped frame. The word holds the mapping and, per part (host, device), whether it exists or
 //! is being taken down; a part is taken down by whoever moved its bit from `MAPPED` to `LEAVING`, and the slot is free
-//! when all four bits are clear. Free slots form stacks, one per vCPU (up to 16) so that vCPUs do not contend; an empty
-//! stack takes from the others before the array grows. Stack heads carry a tag that changes with every pop, so a slot
-//! that was popped and pushed again meanwhile is noticed. Only growth takes a lock (level `MapTrack`).
+//! when all four bits are clear.
+//!
+//! Free slots wait in queues, one per vCPU (up to 16) so that vCPUs do not contend, each under a lock of its own (level
+//! `MapTrack`). They are queues and not stacks so that a number comes back as late as possible, and in the order in which
+//! guests see them come back on Xen. An empty queue makes the array grow (serialised by a lock of level `GrantTable`); at
+//! the limit it takes from the others.
 
 use alloc::vec::Vec;
 
@@ -138,9 +141,15 @@ impl Handle<'_> {
     }
 }
 
-/// Head of a free list, on a cache line of its own: low half the first slot, high half the tag.
+/// A queue of free slots; `tail` means something while there is a `head`.
+struct FreeList {
+    head: u32,
+    tail: u32,
+}
+
+/// On a cache line of its own.
 #[repr(align(64))]
-struct List(AtomicU64);
+struct List(Lock<FreeList>);
 
 /// A domain's handles.
 pub struct MapTrack {
@@ -175,7 +184,7 @@ impl Reservation<'_> {
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        self.maptrack.push_chain(self.list, self.index, self.slot);
+        self.maptrack.push_chain(self.list, self.index, (self.index, self.slot));
     }
 }
 
@@ -187,8 +196,8 @@ impl MapTrack {
             limit,
             chunks: Growing::new(limit as usize)?,
             chunk_count: AtomicU32::new(0),
-            lists: try_collect(lists, |_| List(AtomicU64::new(u64::from(NONE))))?,
-            growth: Lock::new(Level::MapTrack, ()),
+            lists: try_collect(lists, |_| List(Lock::new(Level::MapTrack, FreeList { head: NONE, tail: NONE })))?,
+            growth: Lock::new(Level::GrantTable, ()),
         })
     }
 
@@ -241,7 +250,7 @@ impl MapTrack {
     #[cold]
     fn reserve_slowly(&self, list: u32, memory: &impl TableMemory) -> Option<(u32, &Slot)> {
         let lists = self.lists.len() as u32;
-        (1..lists).find_map(|step| self.pop((list + step) % lists)).or_else(|| self.grow(list, memory))
+        self.grow(list, memory).or_else(|| (1..lists).find_map(|step| self.pop((list + step) % lists)))
     }
 
     /// Adds a chunk, keeps its first slot for the caller and frees the others.
@@ -269,7 +278,7 @@ impl MapTrack {
             return None;
         }
         self.chunk_count.store(count + 1, Ordering::Release);
-        self.push_chain(list, first + 1, self.slot(GrantHandle(last))?);
+        self.push_chain(list, first + 1, (last, self.slot(GrantHandle(last))?));
         Some((first, self.slot(GrantHandle(first))?))
     }
 
@@ -282,7 +291,7 @@ impl MapTrack {
         let gone = parts.0 << LEAVING_SHIFT;
         let before = slot.state.fetch_and(!gone, Ordering::AcqRel);
         if before & !gone & IN_USE == 0 {
-            self.push_chain(self.list_of(vcpu), handle.0, slot);
+            self.push_chain(self.list_of(vcpu), handle.0, (handle.0, slot));
         }
     }
 
@@ -294,39 +303,29 @@ impl MapTrack {
 
     #[inline]
     fn pop(&self, list: u32) -> Option<(u32, &Slot)> {
-        let head = &self.lists.get(list as usize)?.0;
-        let mut seen = head.load(Ordering::Acquire);
-        loop {
-            let index = seen as u32;
-            if index == NONE {
-                return None;
-            }
-            // May be stale if another vCPU took the slot meanwhile; then the tag has changed too.
-            let slot = self.slot(GrantHandle(index))?;
-            let next = slot.state.load(Ordering::Acquire) >> HIGH_SHIFT;
-            let tag = ((seen >> HIGH_SHIFT) as u32).wrapping_add(1);
-            let new = next | u64::from(tag) << HIGH_SHIFT;
-            match head.compare_exchange(seen, new, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some((index, slot)),
-                Err(now) => seen = now,
-            }
+        let mut free = self.lists.get(list as usize)?.0.lock();
+        let index = free.head;
+        if index == NONE {
+            return None;
         }
+        let slot = self.slot(GrantHandle(index))?;
+        free.head = (slot.state.load(Ordering::Relaxed) >> HIGH_SHIFT) as u32;
+        Some((index, slot))
     }
 
-    /// Puts the slots from `first` to `end`, which are linked already, in front of a list.
+    /// Puts the slots from `first` to `last`, which are linked already, at the end of a list.
     #[inline]
-    fn push_chain(&self, list: u32, first: u32, end: &Slot) {
+    fn push_chain(&self, list: u32, first: u32, (last, end): (u32, &Slot)) {
         let Some(list) = self.lists.get(list as usize) else {
             return;
         };
-        let mut seen = list.0.load(Ordering::Acquire);
-        loop {
-            end.state.store(u64::from(seen as u32) << HIGH_SHIFT, Ordering::Release);
-            let new = (seen & !u64::from(u32::MAX)) | u64::from(first);
-            match list.0.compare_exchange(seen, new, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
+        end.state.store(u64::from(NONE) << HIGH_SHIFT, Ordering::Relaxed);
+        let mut free = list.0.lock();
+        if free.head == NONE {
+            free.head = first;
+        } else if let Some(before) = self.slot(GrantHandle(free.tail)) {
+            before.state.store(u64::from(first) << HIGH_SHIFT, Ordering::Relaxed);
         }
+        free.tail = last;
     }
 }

@@ -313,8 +313,8 @@ fn handles_are_owned_once_while_lists_are_raided_and_grow() {
     });
 }
 
-/// One vCPU is about to take the first of two free slots while another takes both and frees the first again: the head
-/// looks the same, but what comes after it is taken.
+/// One vCPU is about to take the first of two free slots while another takes both and frees the first again: a list that
+/// looked at its head only would believe that nothing had changed.
 #[test]
 fn a_slot_that_comes_back_is_noticed() {
     explore(4, || {

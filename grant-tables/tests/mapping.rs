@@ -244,6 +244,23 @@ fn handles_run_out_and_come_back() {
 }
 
 #[test]
+fn handles_come_back_last_first_freed_first() {
+    let world = world();
+    let bob = world.caller(BOB);
+    let next = |at| map(&bob, &request(ALICE, 8, HOST, at)).unwrap().handle.0;
+    assert_eq!([next(0x1000), next(0x2000)], [0, 1]);
+    // A failed operation uses a number up for now, as Xen's do.
+    assert!(map(&bob, &request(ALICE, 500, HOST, 0x3000)).is_err());
+    assert_eq!(unmap(&bob, GrantHandle(1), 0x2000, 0), GrantStatus::OKAY);
+    for handle in 3..256 {
+        // One at a time, as an entry has room for 128.
+        assert_eq!(next(0x3000), handle);
+        assert_eq!(unmap(&bob, GrantHandle(handle), 0x3000, 0), GrantStatus::OKAY);
+    }
+    assert_eq!([next(0x3000), next(0x4000), next(0x5000)], [2, 1, 3]);
+}
+
+#[test]
 fn no_handles_at_all() {
     let world = World::new(Limits { frames: 1, maptrack_frames: 0 });
     world.grant(ALICE, 8, PERMIT, BOB, 0x100);

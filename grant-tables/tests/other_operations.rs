@@ -86,6 +86,7 @@ fn copy_statuses_in_xens_order() {
     for (flags, source, destination, length, status) in [
         (CopyFlags(0), side(ALICE, 0x100, 0), side(NOBODY, 0, 0), 1, GrantStatus::PERMISSION_DENIED),
         (CopyFlags(0), side(BOB, 0x200, 0), own, 1, GrantStatus::PERMISSION_DENIED),
+        (CopyFlags(0), side(NOBODY, 0x100, 0), own, 1, GrantStatus::BAD_DOMAIN),
         (CopyFlags::SOURCE_GREF, side(NOBODY, 1, 0), side(ALICE, 0x100, 0), 1, GrantStatus::BAD_DOMAIN),
         (CopyFlags::SOURCE_GREF, side(ALICE, 5000, 0), side(ALICE, 0x100, 0), 1, GrantStatus::PERMISSION_DENIED),
         (BOTH_REFERENCES, side(ALICE, 5000, 0), side(NOBODY, 8, 0), 1, GrantStatus::BAD_DOMAIN),
