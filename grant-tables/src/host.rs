@@ -99,9 +99,10 @@ pub enum Place {
 
 /// Page-table entries of the calling domain. No locks are held over these calls.
 pub trait Mappings: Host {
-    /// Writes a present entry for `frame` (accessed, dirty, no-execute, and what a guest's entries get anyway): writable unless `READONLY`, for user mode if `APPLICATION_MAP`, with the bits
-    /// of `GUEST_AVAIL_MASK` (from bit 16) in the entry's available bits. What the entry held before is released like
-    /// any overwritten entry. On success the entry owns the caller's reference; on error nothing has changed.
+    /// Writes a present entry for `frame`: accessed, dirty, no-execute and with the marks any guest entry gets, writable
+    /// unless `READONLY`, for user mode if `APPLICATION_MAP`, with `GUEST_AVAIL_MASK` (from bit 16) in its available bits.
+    /// What the entry held before is released like any overwritten entry. On success the entry owns the caller's
+    /// reference; on error nothing has changed.
     ///
     /// Errors: `GENERAL_ERROR` if there is no level-1 table of the caller's at `place`.
     fn map(&self, place: Place, frame: Mfn, flags: MapFlags) -> Result<(), GrantStatus>;
