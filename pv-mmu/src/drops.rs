@@ -3,11 +3,12 @@
 //! A table here is partial and so owned by nobody; anybody who needs it may take it over meanwhile, and then there is
 //! nothing left to finish. The queue holds a general reference of its own, so that the MFN stays meaningful.
 
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use abi::Mfn;
 
 use crate::{
     host::{MmuHost, Stop},
-    sync::{AtomicU64, Relaxed},
     type_word::FrameType,
     types::put_page,
     upper::finish_partial,
@@ -42,6 +43,11 @@ impl DropQueue {
     #[inline]
     pub(crate) fn len(&self) -> u64 {
         self.occupied.load(Relaxed)
+    }
+
+    /// The frames with work left, in no order; each has a reference of the queue's. For audits.
+    pub fn frames(&self) -> impl Iterator<Item = Mfn> + '_ {
+        self.places.iter().map(|place| place.load(Relaxed)).filter(|place| *place != 0).map(|place| Mfn(place >> 3))
     }
 
     /// False if there is no place: the table then stays partial until its domain is torn down.

@@ -1,8 +1,6 @@
 //! Opening a guest's frame for changes of its contents: a page table, whose entries are checked, or any page that is
 //! or can be writable, whose words are the guest's own affair.
 
-use core::sync::atomic::Ordering::{AcqRel, Relaxed};
-
 use abi::{DomainId, Errno, Mfn};
 
 use crate::{
@@ -10,6 +8,7 @@ use crate::{
     frame::FrameInfo,
     host::{MmuHost, Stop},
     level_one::{self, EntryRules},
+    sync::{AcqRel, AtomicU64, Relaxed},
     type_word::FrameType,
     types::{get_page, get_type, put_page, put_page_and_type},
     upper,
@@ -96,7 +95,7 @@ impl<'h, H: MmuHost> OpenFrame<'h, H> {
 
     /// The word in `slot`, 0 to 511. Errors: `EINVAL`.
     #[inline]
-    pub(crate) fn cell(&self, slot: usize) -> abi::Result<&core::sync::atomic::AtomicU64> {
+    pub(crate) fn cell(&self, slot: usize) -> abi::Result<&AtomicU64> {
         self.contents.get(slot).ok_or(Errno::EINVAL)
     }
 

@@ -5,8 +5,6 @@
 //! A guest that overwrites such an entry itself drops them with it and can never unmap the grant.
 //! Source: Xen public header `grant_table.h` (host mappings).
 
-use core::sync::atomic::Ordering::Relaxed;
-
 use abi::{DomainId, GuestVirtual, MachineAddress, Mfn};
 
 use crate::{
@@ -14,6 +12,7 @@ use crate::{
     entry::{Entry, slot_of},
     host::MmuHost,
     level_one::{exchange, release},
+    sync::Relaxed,
     type_word::FrameType,
     walk::walk_to_level_one,
 };

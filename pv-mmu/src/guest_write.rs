@@ -3,8 +3,6 @@
 //! The caller has decoded the faulting instruction: one aligned write or compare-and-exchange of 1, 2, 4 or 8 bytes.
 //! Source: Xen public header `xen.h` (`VMASST_TYPE_writable_pagetables`).
 
-use core::sync::atomic::Ordering::Relaxed;
-
 use abi::{DomainId, GuestVirtual, Mfn};
 
 use crate::{
@@ -12,6 +10,7 @@ use crate::{
     entry::Entry,
     host::MmuHost,
     level_one::{self, EntryRules},
+    sync::Relaxed,
     type_word::FrameType,
     walk::guest_entry,
 };

@@ -1,13 +1,16 @@
 //! What this crate asks of the machine: contents of frames, flushes, budgets and the policies of domains.
 
-use core::{ops::Deref, sync::atomic::AtomicU64};
+use core::ops::Deref;
 
 use abi::{DomainId, Errno, Mfn, Result};
 
-use crate::{drops::DropQueue, frame::Frames};
+use crate::{drops::DropQueue, frame::Frames, sync::AtomicU64};
 
 /// Contents of a page-table frame; guests' CPUs set accessed and dirty bits in it at any time.
-pub type PageTable = [AtomicU64; 512];
+pub type PageTable = [AtomicU64; TABLE_ENTRIES];
+
+/// Entries of a table; few where every interleaving is explored.
+pub const TABLE_ENTRIES: usize = if cfg!(loom) { 2 } else { 512 };
 
 /// Why an operation ended without success.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,19 +5,15 @@
 //! releases exactly what the old one held, without a lock.
 //! Source of the refusals: the interface as documented in Xen's `xen.h` (MMU update) and observed on Xen 4.17.
 
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering::{AcqRel, Relaxed},
-};
-
 use abi::{DomainId, Errno, Mfn, Result};
 
 use crate::{
     edit::EditMode,
     entry::Entry,
     frame::FrameInfo,
-    host::{IoAccess, MmuHost, PageTable},
+    host::{IoAccess, MmuHost, PageTable, TABLE_ENTRIES},
     reference::ReferenceWord,
+    sync::{AcqRel, AtomicU64, Relaxed},
     type_word::FrameType,
     types::{get_type, put_page, put_type, unused},
 };
@@ -232,7 +228,7 @@ pub(crate) fn validate<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo) -> Res
 
 /// Gives back the references of all entries of a busy table; it is unused then. Bounded by 512 entries.
 pub(crate) fn devalidate<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo) {
-    release_first(host, &host.table(mfn), 512);
+    release_first(host, &host.table(mfn), TABLE_ENTRIES);
     unused(host, frame, FrameType::L1);
 }
 

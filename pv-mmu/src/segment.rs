@@ -2,13 +2,12 @@
 //!
 //! Source: AMD64 manual volume 2, chapter 4.8 (long-mode segment descriptors).
 
-use core::sync::atomic::Ordering::Relaxed;
-
 use abi::{DomainId, Errno, Mfn, Result};
 
 use crate::{
     frame::FrameInfo,
     host::MmuHost,
+    sync::Relaxed,
     type_word::FrameType,
     types::{get_page_and_type, put_page_and_type, unused},
 };

@@ -8,7 +8,7 @@ use abi::{DomainId, Errno, Mfn};
 
 use crate::{
     frame::FrameInfo,
-    host::{MmuHost, Stop},
+    host::{MmuHost, Stop, TABLE_ENTRIES},
     level_one,
     reference::ReferenceWord,
     segment,
@@ -124,7 +124,7 @@ pub fn put_type<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo) {
 fn put_last_type<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo, frame_type: FrameType) {
     match frame_type {
         FrameType::L1 => level_one::devalidate(host, mfn, frame),
-        FrameType::L2 | FrameType::L3 | FrameType::L4 => upper::devalidate(host, mfn, frame, frame_type, 512),
+        FrameType::L2 | FrameType::L3 | FrameType::L4 => upper::devalidate(host, mfn, frame, frame_type, TABLE_ENTRIES),
         _ => unused(host, frame, frame_type),
     }
 }

@@ -4,11 +4,6 @@
 //! entries hold references" is the whole state of a preempted one, whichever it was. Slots 256 to 271 of a level-4
 //! table are the hypervisor's: skipped here, overwritten before the table is usable.
 
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering::{AcqRel, Relaxed},
-};
-
 use abi::{DomainId, Errno, Mfn};
 
 use crate::{
@@ -17,6 +12,7 @@ use crate::{
     frame::FrameInfo,
     host::{MmuHost, Stop},
     level_one::exchange,
+    sync::{AcqRel, AtomicU64, Relaxed},
     type_word::FrameType,
     types::{get_page, get_type, put_page, put_page_and_type, unused},
     walk::is_hypervisor_slot,

@@ -3,13 +3,12 @@
 //! The walk holds no references; another vCPU may change the tables meanwhile, and then the answer is one that was
 //! true of some moment, or a frame that is no level-1 table any more: callers open it and check its type and owner.
 
-use core::sync::atomic::Ordering::Relaxed;
-
 use abi::{GuestVirtual, Mfn};
 
 use crate::{
     entry::{Entry, slot_of},
     host::MmuHost,
+    sync::Relaxed,
     type_word::FrameType,
 };
 
