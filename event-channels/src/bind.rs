@@ -104,16 +104,14 @@ impl<P: Platform> Ports<P> {
         }
         let (number, port) = self.find_free(&mut table)?;
         // The first interrupt may come before bind returns and must find the port.
-        *port.binding.lock() = Binding::Pirq(pirq);
+        self.occupy(&mut table, number, Notify::RESET, Binding::Pirq(pirq));
         cell.store(number.0, Release);
         if let Err(errno) = control.bind(pirq, sharing) {
             cell.store(0, Release);
             *port.binding.lock() = Binding::Reserved;
-            self.clear_pending(&table, number);
-            *port.binding.lock() = Binding::Free;
+            self.vacate(&mut table, number, port);
             return Err(errno);
         }
-        self.occupy(&mut table, number, Notify::RESET, Binding::Pirq(pirq));
         Ok(number)
     }
 }

@@ -14,7 +14,7 @@ use abi::{Errno, Pirq, Port as Number, Result, Virq};
 use crate::{
     PirqControl, Platform, Ports,
     bind::lock_both,
-    port::{Binding, Notify, Peer, Port},
+    port::{Binding, Peer, Port},
     table::Table,
 };
 
@@ -60,8 +60,7 @@ impl<P: Platform> Ports<P> {
         control: &impl PirqControl,
     ) -> Result<()> {
         let port = self.valid_port(number)?;
-        let notify = port.notify();
-        if closer == Closer::Guest && notify.consumer().is_some() {
+        if closer == Closer::Guest && port.notify().consumer().is_some() {
             return Err(Errno::EINVAL);
         }
         loop {
@@ -82,12 +81,7 @@ impl<P: Platform> Ports<P> {
                 }
             }
         }
-        self.clear_pending(table, number);
-        let mut binding = port.binding.lock();
-        port.set_notify(Notify::RESET);
-        *binding = Binding::Free;
-        drop(binding);
-        table.give_back(number, notify);
+        self.vacate(table, number, port);
         Ok(())
     }
 

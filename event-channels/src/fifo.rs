@@ -25,7 +25,7 @@ struct Event<'a, P: Platform> {
     number: Number,
     port: &'a Port<P>,
     notify: Notify,
-    last: Option<LastQueue>,
+    last: LastQueue,
 }
 
 /// How an attempt ended.
@@ -62,20 +62,32 @@ impl<P: Platform> Ports<P> {
         let Some(new_slot) = self.vcpu(new) else {
             return Attempt::Done(Raised::NOTHING);
         };
-        let old = event.last.map(|last| last.vcpu).filter(|old| *old != new);
-        match old.and_then(|old| Some((old, self.vcpu(old)?))) {
+        let old = event.last.vcpu;
+        match self.vcpu(old).filter(|_| old != new) {
             None => event.raise(&mut new_slot.delivery.lock(), None),
-            Some((old, old_slot)) if old < new => {
+            Some(old_slot) if old < new => {
                 let mut from = old_slot.delivery.lock();
                 let mut to = new_slot.delivery.lock_second(&from);
                 event.raise(&mut to, Some(&mut from))
             }
-            Some((_, old_slot)) => {
+            Some(old_slot) => {
                 let mut to = new_slot.delivery.lock();
                 let mut from = old_slot.delivery.lock_second(&to);
                 event.raise(&mut to, Some(&mut from))
             }
         }
+    }
+
+    /// A port begins a new life: its first queue is the one it notifies, and the last one of its old life lets it go. The
+    /// port is not bound yet.
+    pub(crate) fn start_queue(&self, number: Number, port: &Port<P>, notify: Notify) {
+        let last = port.last_queue();
+        if let Some(slot) = self.vcpu(last.vcpu)
+            && let Some(queues) = &mut slot.delivery.lock().queues
+        {
+            queues.forget_tail(last.priority, number);
+        }
+        port.set_last_queue(LastQueue { vcpu: notify.vcpu(), priority: notify.priority() });
     }
 
     /// Last resort for a port that two vCPUs keep moving: pending, but in no queue.
@@ -128,17 +140,15 @@ impl<P: Platform> Event<'_, P> {
             return Attempt::Done(done);
         }
         let priority = self.notify.priority();
-        if let Some(last) = self.last {
-            let old = match from {
-                Some(from) => from.queues.as_mut(),
-                None => Some(&mut *queues),
-            };
-            if let Some(old) = old {
-                old.forget_tail(last.priority, self.number);
-            }
+        let old = match from {
+            Some(from) => from.queues.as_mut(),
+            None => Some(&mut *queues),
+        };
+        if let Some(old) = old {
+            old.forget_tail(self.last.priority, self.number);
         }
         let queue = LastQueue { vcpu: self.notify.vcpu(), priority };
-        if self.last != Some(queue) {
+        if self.last != queue {
             self.port.set_last_queue(queue);
         }
         match queues.append(priority, self.number) {

@@ -64,16 +64,15 @@ impl Notify {
     }
 }
 
-/// The FIFO queue an event was linked into last: vCPU and priority.
+/// The FIFO queue an event was linked into last, or would be first: vCPU and priority.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LastQueue {
     pub(crate) vcpu: VcpuId,
     pub(crate) priority: u32,
 }
 
-/// Bits of [`Port::queue`]: an event waits for its array page; the queue fields are valid.
+/// Bit of [`Port::queue`]: an event waits for its array page.
 const WAITING: u32 = 1;
-const QUEUED_ONCE: u32 = 2;
 
 /// What a port is bound to.
 pub(crate) enum Binding<P: Platform> {
@@ -149,14 +148,15 @@ impl<P: Platform> Port<P> {
         self.notify.store(notify.0, Release);
     }
 
-    /// Where the event was queued last, if ever. Changes only under the locks of both queues involved.
-    pub(crate) fn last_queue(&self) -> Option<LastQueue> {
+    /// Where the event was queued last. Changes only under the delivery lock of that queue's vCPU, so two who want to
+    /// queue the event meet there.
+    pub(crate) fn last_queue(&self) -> LastQueue {
         let word = self.queue.load(Acquire);
-        (word & QUEUED_ONCE != 0).then_some(LastQueue { vcpu: VcpuId(word >> 8), priority: word >> 4 & 0xF })
+        LastQueue { vcpu: VcpuId(word >> 8), priority: word >> 4 & 0xF }
     }
 
     pub(crate) fn set_last_queue(&self, queue: LastQueue) {
-        let word = queue.vcpu.0 << 8 | queue.priority << 4 | QUEUED_ONCE;
+        let word = queue.vcpu.0 << 8 | queue.priority << 4;
         // An event that waits for its page (an upgrade in progress) must survive this.
         let _ = self.queue.fetch_update(SeqCst, Relaxed, |old| Some(word | old & WAITING));
     }

@@ -66,7 +66,7 @@ impl<P: Platform> Table<P> {
         self.hypervisor += u32::from(notify.consumer().is_some());
     }
 
-    pub(crate) fn give_back(&mut self, number: Number, notify: Notify) {
+    fn give_back(&mut self, number: Number, notify: Notify) {
         let bucket = number.0 as usize / BUCKET_PORTS;
         if let Some(word) = self.used.get_mut(bucket) {
             *word &= !(1 << (number.0 as usize % BUCKET_PORTS));
@@ -132,17 +132,25 @@ impl<P: Platform> Ports<P> {
     pub(crate) fn occupy(&self, table: &mut Table<P>, number: Number, notify: Notify, binding: Binding<P>) {
         if let Some(port) = self.port(number) {
             let mut current = port.binding.lock();
-            port.set_notify(notify);
+            self.occupy_locked(table, number, port, notify);
             *current = binding;
-            drop(current);
-            table.take(number, notify);
         }
     }
 
     /// The same, when the caller has the port's lock and writes the binding itself.
     pub(crate) fn occupy_locked(&self, table: &mut Table<P>, number: Number, port: &Port<P>, notify: Notify) {
+        self.start_queue(number, port, notify);
         port.set_notify(notify);
         table.take(number, notify);
+    }
+
+    /// The end of it; the port is out of everybody's reach already.
+    pub(crate) fn vacate(&self, table: &mut Table<P>, number: Number, port: &Port<P>) {
+        self.clear_pending(table, number);
+        let mut binding = port.binding.lock();
+        table.give_back(number, port.notify());
+        port.set_notify(Notify::RESET);
+        *binding = Binding::Free;
     }
 
     pub(crate) fn bucket_or_allocate(&self, _table: &mut Table<P>, bucket: usize) -> Result<&Bucket<P>> {

@@ -204,13 +204,18 @@ fn fifo(domain: &Domain) -> (Vec<Arc<EventPage>>, Arc<EventPage>) {
 }
 
 const PENDING: u32 = 1 << 31;
+const MASKED: u32 = 1 << 30;
 const LINKED: u32 = 1 << 29;
 const LINK: u32 = 0x1_FFFF;
 
-/// The guest's handler, one queue of default priority: what it takes, given the head it remembers.
+/// The guest's handler on vCPU 0, one queue of default priority: what it takes, given the head it remembers.
 fn consume(domain: &Domain, control: &EventPage, array: &EventPage, head: &mut u32) -> Vec<u32> {
-    let mut taken = Vec::new();
     domain.shared.vcpu_info[0].upcall_pending.store(0, SeqCst);
+    consume_queue(control, array, head)
+}
+
+fn consume_queue(control: &EventPage, array: &EventPage, head: &mut u32) -> Vec<u32> {
+    let mut taken = Vec::new();
     while control[0].swap(0, SeqCst) != 0 {
         if *head == 0 {
             *head = control[2 + 7].load(SeqCst);
@@ -297,6 +302,34 @@ fn fifo_two_senders_and_a_move() {
         let ready: Vec<u32> = control.iter().map(|page| page[0].load(SeqCst)).collect();
         assert!(ready == [1 << 7, 0] || ready == [0, 1 << 7], "in exactly one queue: {ready:?}");
         assert_eq!(array[near.0 as usize].load(SeqCst), PENDING | LINKED);
+        finish(&[&front, &back]);
+    });
+}
+
+#[test]
+fn fifo_a_queue_that_changes_under_a_sender() {
+    explore(|| {
+        let (front, back) = (domain(1, 2), domain(0, 1));
+        let (near, far) = pair(&front, &back);
+        let other = front.ports.bind_ipi(VcpuId(1)).unwrap();
+        let (control, array) = fifo(&front);
+        let mut heads = [0, 0];
+        consume(&front, &control[0], &array, &mut heads[0]);
+        array[near.0 as usize].store(MASKED, SeqCst);
+        let _ = woken(back.ports.send(far).unwrap());
+        let sender = {
+            let back = back.clone();
+            thread::spawn(move || drop(woken(back.ports.send(far).unwrap())))
+        };
+        // Meanwhile the event moves to vCPU 1, is linked there and consumed.
+        front.ports.bind_vcpu(near, VcpuId(1), &FakePirqs::default()).unwrap();
+        let _ = woken(front.ports.unmask(near).unwrap());
+        consume_queue(&control[1], &array, &mut heads[1]);
+        sender.join().unwrap();
+        let _ = woken(front.ports.send(other).unwrap());
+        let taken = consume_queue(&control[1], &array, &mut heads[1]);
+        assert!(taken.contains(&other.0), "vCPU 1's queue is its own: {taken:?}");
+        consume(&front, &control[0], &array, &mut heads[0]);
         finish(&[&front, &back]);
     });
 }
