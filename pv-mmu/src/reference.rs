@@ -22,6 +22,11 @@ pub enum SharedAccess {
 }
 
 impl ReferenceWord {
+    /// The word itself, for filling a fresh frame table in bulk.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     const OWNER_SHIFT: u32 = 48;
     const FLAG_SHIFT: u32 = 40;
     pub(crate) const COUNT: u64 = (1 << Self::FLAG_SHIFT) - 1;
