@@ -1,0 +1,5 @@
+#![no_std]
+#![no_main]
+//! x
+compat_guests::guest!(main);
+fn main() {}
