@@ -7,7 +7,7 @@
 use abi::{Call, operations::GROUPS};
 use hypercalls::{
     dispatch,
-    op::{absent, console, event, grant, memory, mmu, physdev, platform, sched, vcpu, version},
+    op::{absent, console, cpu, event, grant, memory, mmu, physdev, platform, sched, vcpu, version},
     table::{Row, State},
 };
 
@@ -21,6 +21,9 @@ const FAMILIES: &[(Call, &[Row])] = &[
     (Call::MEMORY_OP, memory::ROWS),
     (Call::XEN_VERSION, version::ROWS),
     (Call::CONSOLE_IO, console::ROWS),
+    (Call::CALLBACK_OP, cpu::CALLBACK_ROWS),
+    (Call::NMI_OP, cpu::NMI_ROWS),
+    (Call::VM_ASSIST, cpu::ASSIST_ROWS),
     (Call::VCPU_OP, vcpu::ROWS),
     (Call::SCHED_OP, sched::ROWS),
     (Call::PHYSDEV_OP, physdev::ROWS),

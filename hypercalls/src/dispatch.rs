@@ -3,19 +3,24 @@
 //! Arguments are read where they stand (the guest's saved registers, or a multicall entry) and only those that a call
 //! has. What a number means is in the `op` modules; no logic lives in an arm.
 
+use abi::callback::CallbackOperation;
 use abi::console::ConsoleOperation;
 use abi::event_channel::EventChannelOperation;
 use abi::mmu::UpdateFlags;
 use abi::multicall::MulticallEntry;
+use abi::nmi::NmiOperation;
 use abi::physdev::PhysdevOperation;
 use abi::sched::SchedOperation;
 use abi::vcpu::VcpuOperation;
 use abi::version::VersionOperation;
+use abi::vm_assist::{Assist, AssistCommand};
+use abi::xen_x86::SegmentBase;
 use abi::{Call, DomainId, Errno, GuestHandle, GuestVirtual, MachineAddress, VcpuId};
 
 use crate::authority::Policy;
 use crate::guest::{GuestMemory, Preemption};
 use crate::op::console::ConsoleHost;
+use crate::op::cpu::CpuHost;
 use crate::op::event::EventHost;
 use crate::op::grant::GrantCalls;
 use crate::op::memory::MemoryHost;
@@ -26,7 +31,7 @@ use crate::op::sched::SchedulerHost;
 use crate::op::vcpu::VcpuHost;
 use crate::op::version::VersionHost;
 use crate::op::{
-    absent, console, event, grant, memory, mmu, multicall, physdev, platform, sched, timer, vcpu, version,
+    absent, console, cpu, event, grant, memory, mmu, multicall, physdev, platform, sched, timer, vcpu, version,
 };
 use crate::outcome::{Arguments, Outcome};
 use crate::table::{Row, rows};
@@ -42,6 +47,7 @@ pub trait Host:
     + SchedulerHost
     + VcpuHost
     + MemoryHost
+    + CpuHost
     + DescriptorCalls
     + EventHost
     + GrantCalls
@@ -60,6 +66,7 @@ impl<H> Host for H where
         + SchedulerHost
         + VcpuHost
         + MemoryHost
+        + CpuHost
         + DescriptorCalls
         + EventHost
         + GrantCalls
@@ -119,6 +126,17 @@ pub(crate) fn route<H: Host, A: ArgumentSource<H>>(host: &mut H, call: u64, sour
             mmu::update_va_mapping_otherdomain(host, GuestVirtual(a), b, UpdateFlags(c), DomainId(d as u16))
         }
         Call::MMUEXT_OP => mmu::mmuext_op(host, GuestHandle::new(a), b as u32, GuestHandle::new(c), d as u32),
+        Call::IRET => return cpu::iret(host),
+        Call::SET_TRAP_TABLE => cpu::set_trap_table(host, GuestHandle::new(a)),
+        Call::STACK_SWITCH => cpu::stack_switch(host, a, b),
+        Call::SET_CALLBACKS => cpu::set_callbacks(host, GuestVirtual(a), GuestVirtual(b), GuestVirtual(c)),
+        Call::FPU_TASKSWITCH => cpu::fpu_taskswitch(host, a as u32),
+        Call::SET_DEBUGREG => cpu::set_debugreg(host, a as u32, b),
+        Call::GET_DEBUGREG => cpu::get_debugreg(host, a as u32),
+        Call::VM_ASSIST => cpu::vm_assist(host, AssistCommand(a as u32), Assist(b as u32)),
+        Call::SET_SEGMENT_BASE => cpu::set_segment_base(host, SegmentBase(a as u32), b),
+        Call::NMI_OP => cpu::nmi(host, NmiOperation(a as u32), GuestHandle::new(b)),
+        Call::CALLBACK_OP => cpu::callback(host, CallbackOperation(a as u32), GuestHandle::new(b)),
         Call::SCHED_OP_COMPAT => sched::sched_compat(host, SchedOperation(a as u32), b),
         Call::PLATFORM_OP => platform::platform(host, GuestHandle::new(a)),
         Call::MEMORY_OP => memory::memory(host, a, GuestHandle::new(b)),
@@ -152,8 +170,8 @@ fn batch<H: Host>(host: &mut H, list: GuestHandle<MulticallEntry>, count: u32) -
 pub const ROWS: &[Row] = rows!(
     Call {
         works: SET_GDT UPDATE_DESCRIPTOR UPDATE_VA_MAPPING UPDATE_VA_MAPPING_OTHERDOMAIN SCHED_OP_COMPAT MULTICALL
-            EVENT_CHANNEL_OP_COMPAT
-            SET_TIMER_OP PHYSDEV_OP_COMPAT;
+            EVENT_CHANNEL_OP_COMPAT SET_TIMER_OP PHYSDEV_OP_COMPAT SET_TRAP_TABLE STACK_SWITCH SET_CALLBACKS
+            FPU_TASKSWITCH SET_DEBUGREG GET_DEBUGREG IRET SET_SEGMENT_BASE;
         (absent "gone from Xen"): TMEM_OP;
         (absent "unassigned in Xen"): ARCH_2 ARCH_3 ARCH_4 ARCH_5 ARCH_6 ARCH_7;
         (absent "continues a domctl inside Xen; never a guest's"): PAGING_DOMCTL_CONTINUATION;

@@ -2,6 +2,7 @@
 
 pub mod absent;
 pub mod console;
+pub mod cpu;
 pub mod event;
 pub mod grant;
 pub mod memory;
