@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::SeqCst;
 
-use abi::{Errno, Port as Number, Result};
+use abi::{Errno, Port as Number, Result, VcpuId};
 
 use crate::{
     Platform, Ports, Wake,
@@ -23,10 +23,6 @@ pub(crate) struct Raised {
     pub(crate) upcall: bool,
 }
 
-impl Raised {
-    pub(crate) const NOTHING: Raised = Raised { newly: false, upcall: false };
-}
-
 impl<P: Platform> Ports<P> {
     /// Makes the event of a port pending. The caller holds the port's lock or that of the port's peer.
     #[inline]
@@ -38,11 +34,17 @@ impl<P: Platform> Ports<P> {
     }
 
     /// The wake for what was done to a vCPU's words.
-    #[inline]
-    pub(crate) fn wake_for(self: &Arc<Self>, slot: &VcpuSlot<P>, raised: Raised, number: Number) -> Wake<P> {
+    #[inline(always)]
+    pub(crate) fn wake_for(
+        self: &Arc<Self>,
+        vcpu: VcpuId,
+        slot: &VcpuSlot<P>,
+        raised: Raised,
+        number: Number,
+    ) -> Wake<P> {
         full_fence();
         if raised.newly && self.pollers.load(SeqCst) != 0 {
-            return self.wake_with_pollers(slot, raised, number);
+            return self.wake_with_pollers(vcpu, raised, number);
         }
         if raised.upcall { Wake(Kicks::Vcpu(slot.target.clone())) } else { Wake::nobody() }
     }

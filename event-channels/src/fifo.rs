@@ -1,12 +1,15 @@
-//! The FIFO ABI: making an event pending means setting its bit and hanging it into a queue of its vCPU.
+//! The FIFO ABI: making an event pending means setting its bit and, unless it is masked or hangs in a queue already,
+//! hanging it into a queue of its vCPU.
 //!
-//! A vCPU's delivery lock covers its sixteen queues. An event that changes its vCPU needs both vCPUs' locks, lower id
-//! first, from before its bits change until it is linked, so that the old queue never keeps it as its tail.
+//! A vCPU's delivery lock covers its sixteen queues. Linking needs the lock of the vCPU whose queue the event was in last
+//! and that of the vCPU it goes to, lower id first: two who want to link one event meet in the former, and the old queue
+//! never keeps the event as its tail.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use abi::Port as Number;
+use abi::{Port as Number, VcpuId};
+use locks::Guard;
 
 use crate::{
     Platform, Ports, Wake,
@@ -20,7 +23,15 @@ use crate::{
 /// Attempts at an event whose queue keeps changing.
 const MOVE_ATTEMPTS: u32 = 3;
 
-/// An event on its way, as it was before the locks were taken.
+/// What setting an event's bit found.
+struct Mark {
+    /// It was not pending.
+    newly: bool,
+    /// It must be linked.
+    link: bool,
+}
+
+/// An event on its way into a queue.
 struct Event<'a, P: Platform> {
     number: Number,
     port: &'a Port<P>,
@@ -28,53 +39,82 @@ struct Event<'a, P: Platform> {
     last: LastQueue,
 }
 
-/// How an attempt ended.
-enum Attempt {
-    Done(Raised),
-    /// As `Done`, but the guest's words would not hold still.
-    Lost(Raised),
-    /// Somebody else queued the event elsewhere meanwhile.
-    Moved,
-}
-
 impl<P: Platform> Ports<P> {
     pub(crate) fn fifo_set_pending(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
-        for _ in 0..MOVE_ATTEMPTS {
-            let event = Event { number, port, notify: port.notify(), last: port.last_queue() };
-            let Some(slot) = self.vcpu(event.notify.vcpu()) else {
-                return Wake::nobody();
-            };
-            match self.raise(&event) {
-                Attempt::Done(raised) => return self.wake_for(slot, raised, number),
-                Attempt::Lost(raised) => {
-                    self.lost.fetch_add(1, Relaxed);
-                    return self.wake_for(slot, raised, number);
-                }
-                Attempt::Moved => {}
-            }
+        let notify = port.notify();
+        let vcpu = notify.vcpu();
+        let Some(slot) = self.vcpu(vcpu) else {
+            return Wake::nobody();
+        };
+        let delivery = slot.delivery.lock();
+        let mark = delivery.mark(number, port);
+        if mark.link {
+            return self.link(delivery, number, port, notify, mark);
         }
-        self.fifo_mark_only(number, port)
+        drop(delivery);
+        self.wake_for(vcpu, slot, Raised { newly: mark.newly, upcall: false }, number)
     }
 
-    /// Takes the lock or the two locks that an event needs, and raises it.
-    fn raise(&self, event: &Event<'_, P>) -> Attempt {
-        let new = event.notify.vcpu();
-        let Some(new_slot) = self.vcpu(new) else {
-            return Attempt::Done(Raised::NOTHING);
+    /// Hangs an event, pending already, into the queue that `notify` names, whose vCPU's lock is held.
+    #[inline(never)]
+    fn link(
+        self: &Arc<Self>,
+        mut delivery: Guard<'_, Delivery<P>>,
+        number: Number,
+        port: &Port<P>,
+        notify: Notify,
+        mark: Mark,
+    ) -> Wake<P> {
+        let event = Event { number, port, notify, last: port.last_queue() };
+        if event.last.vcpu() == notify.vcpu() {
+            let queued = event.enqueue(&mut delivery, None);
+            drop(delivery);
+            return self.wake_for_queued(&event, queued, mark);
+        }
+        drop(delivery);
+        for _ in 0..MOVE_ATTEMPTS {
+            let event = Event { number, port, notify: port.notify(), last: port.last_queue() };
+            match self.move_between(&event) {
+                Enqueued::Moved => {}
+                queued => return self.wake_for_queued(&event, queued, mark),
+            }
+        }
+        self.wake_for_queued(&event, Enqueued::Lost, mark)
+    }
+
+    fn wake_for_queued(self: &Arc<Self>, event: &Event<'_, P>, queued: Enqueued, mark: Mark) -> Wake<P> {
+        let vcpu = event.notify.vcpu();
+        let Some(slot) = self.vcpu(vcpu) else {
+            return Wake::nobody();
         };
-        let old = event.last.vcpu;
-        match self.vcpu(old).filter(|_| old != new) {
-            None => event.raise(&mut new_slot.delivery.lock(), None),
-            Some(old_slot) if old < new => {
-                let mut from = old_slot.delivery.lock();
-                let mut to = new_slot.delivery.lock_second(&from);
-                event.raise(&mut to, Some(&mut from))
+        let upcall = match queued {
+            Enqueued::Done { upcall } => upcall,
+            // The guest's words, or its ports, would not hold still: it has itself to blame.
+            Enqueued::Lost | Enqueued::Moved => {
+                self.lost.fetch_add(1, Relaxed);
+                false
             }
-            Some(old_slot) => {
-                let mut to = new_slot.delivery.lock();
-                let mut from = old_slot.delivery.lock_second(&to);
-                event.raise(&mut to, Some(&mut from))
-            }
+        };
+        self.wake_for(vcpu, slot, Raised { newly: mark.newly, upcall }, event.number)
+    }
+
+    /// Queues an event with the locks of both vCPUs, which may be one.
+    fn move_between(&self, event: &Event<'_, P>) -> Enqueued {
+        let (new, old) = (event.notify.vcpu(), event.last.vcpu());
+        let (Some(new_slot), Some(old_slot)) = (self.vcpu(new), self.vcpu(old)) else {
+            return Enqueued::Lost;
+        };
+        if old == new {
+            return event.enqueue(&mut new_slot.delivery.lock(), None);
+        }
+        if old < new {
+            let mut from = old_slot.delivery.lock();
+            let mut to = new_slot.delivery.lock_second(&from);
+            event.enqueue(&mut to, Some(&mut from))
+        } else {
+            let mut to = new_slot.delivery.lock();
+            let mut from = old_slot.delivery.lock_second(&to);
+            event.enqueue(&mut to, Some(&mut from))
         }
     }
 
@@ -82,78 +122,94 @@ impl<P: Platform> Ports<P> {
     /// port is not bound yet.
     pub(crate) fn start_queue(&self, number: Number, port: &Port<P>, notify: Notify) {
         let last = port.last_queue();
-        if let Some(slot) = self.vcpu(last.vcpu)
+        if let Some(slot) = self.vcpu(last.vcpu())
             && let Some(queues) = &mut slot.delivery.lock().queues
         {
-            queues.forget_tail(last.priority, number);
+            queues.forget_tail(last.priority(), number);
         }
-        port.set_last_queue(LastQueue { vcpu: notify.vcpu(), priority: notify.priority() });
-    }
-
-    /// Last resort for a port that two vCPUs keep moving: pending, but in no queue.
-    #[cold]
-    fn fifo_mark_only(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
-        self.lost.fetch_add(1, Relaxed);
-        let newly = self.with_word(number, port, |word| word.fetch_or(PENDING, SeqCst) & PENDING == 0);
-        let raised = Raised { newly: newly == Some(true), upcall: false };
-        self.vcpu(port.notify().vcpu()).map_or(Wake::nobody(), |slot| self.wake_for(slot, raised, number))
+        port.set_last_queue(LastQueue::of(notify));
     }
 
     /// Applies `act` to a port's event word, if its page exists.
-    fn with_word<R>(&self, number: Number, port: &Port<P>, act: impl FnOnce(&AtomicU32) -> R) -> Option<R> {
-        let delivery = self.vcpu(port.notify().vcpu())?.delivery.lock();
+    fn with_word<R>(&self, vcpu: VcpuId, number: Number, act: impl FnOnce(&AtomicU32) -> R) -> Option<R> {
+        let delivery = self.vcpu(vcpu)?.delivery.lock();
         delivery.queues.as_ref()?.array.word(number).map(act)
     }
 
     pub(crate) fn fifo_unmask(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
-        match self.with_word(number, port, |word| word.fetch_and(!MASKED, SeqCst)) {
+        match self.with_word(port.notify().vcpu(), number, |word| word.fetch_and(!MASKED, SeqCst)) {
             Some(before) if before & PENDING != 0 => self.fifo_set_pending(number, port),
             _ => Wake::nobody(),
         }
     }
 
     pub(crate) fn fifo_is_pending(&self, number: Number, port: &Port<P>) -> bool {
-        self.with_word(number, port, |word| word.load(SeqCst) & PENDING != 0) == Some(true)
+        self.with_word(port.notify().vcpu(), number, |word| word.load(SeqCst) & PENDING != 0) == Some(true)
     }
 
     pub(crate) fn fifo_is_masked(&self, number: Number, port: &Port<P>) -> bool {
-        self.with_word(number, port, |word| word.load(SeqCst) & MASKED != 0) == Some(true)
+        self.with_word(port.notify().vcpu(), number, |word| word.load(SeqCst) & MASKED != 0) == Some(true)
     }
+}
+
+impl<P: Platform> Delivery<P> {
+    /// Sets an event's bit. What follows is decided by the one value the word had then: a guest that unmasks or consumes
+    /// later sees the bit.
+    #[inline]
+    fn mark(&self, number: Number, port: &Port<P>) -> Mark {
+        let Some(queues) = &self.queues else {
+            return Mark { newly: false, link: false };
+        };
+        let Some(word) = queues.array.word(number) else {
+            return Mark { newly: port.set_waiting(), link: false };
+        };
+        let before = word.fetch_or(PENDING, SeqCst);
+        // Without a control block the event goes nowhere: the guest was not to unmask it yet.
+        let link = before & (MASKED | LINKED) == 0 && queues.control.is_some();
+        Mark { newly: before & PENDING == 0, link }
+    }
+}
+
+/// How an attempt to queue an event ended.
+enum Enqueued {
+    /// It is in a queue; its vCPU must be kicked if `upcall`.
+    Done { upcall: bool },
+    /// It hangs nowhere, because the guest kept changing a word.
+    Lost,
+    /// Somebody queued it elsewhere before the locks were had.
+    Moved,
 }
 
 impl<P: Platform> Event<'_, P> {
     /// With the locks of the new queue and, if it is another vCPU's, of the old one.
-    fn raise(&self, to: &mut Delivery<P>, from: Option<&mut Delivery<P>>) -> Attempt {
+    fn enqueue(&self, to: &mut Delivery<P>, from: Option<&mut Delivery<P>>) -> Enqueued {
         if self.port.last_queue() != self.last {
-            return Attempt::Moved;
+            return Enqueued::Moved;
         }
+        let nothing = Enqueued::Done { upcall: false };
         let Some(queues) = &mut to.queues else {
-            return Attempt::Done(Raised::NOTHING);
+            return nothing;
         };
-        let Some(word) = queues.array.word(self.number) else {
-            return Attempt::Done(Raised { newly: self.port.set_waiting(), upcall: false });
+        let Some(word) = queues.array.word(self.number).filter(|_| queues.control.is_some()) else {
+            return nothing;
         };
-        let before = word.fetch_or(PENDING, SeqCst);
-        let done = Raised { newly: before & PENDING == 0, upcall: false };
-        // Without a control block the event goes nowhere: the guest was not to unmask it yet.
-        if before & (MASKED | LINKED) != 0 || queues.control.is_none() || word.fetch_or(LINKED, SeqCst) & LINKED != 0 {
-            return Attempt::Done(done);
+        if word.fetch_or(LINKED, SeqCst) & LINKED != 0 {
+            return nothing;
         }
-        let priority = self.notify.priority();
         let old = match from {
             Some(from) => from.queues.as_mut(),
             None => Some(&mut *queues),
         };
         if let Some(old) = old {
-            old.forget_tail(self.last.priority, self.number);
+            old.forget_tail(self.last.priority(), self.number);
         }
-        let queue = LastQueue { vcpu: self.notify.vcpu(), priority };
+        let queue = LastQueue::of(self.notify);
         if self.last != queue {
             self.port.set_last_queue(queue);
         }
-        match queues.append(priority, self.number) {
-            Some(tell) => Attempt::Done(Raised { upcall: tell && to.mark_pending(), ..done }),
-            None => Attempt::Lost(done),
+        match queues.append(queue.priority(), self.number) {
+            Some(tell) => Enqueued::Done { upcall: tell && to.mark_pending() },
+            None => Enqueued::Lost,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! [`Ports`] is one domain's object. Reading order: [`port`] (what a port is), [`ports`] (where ports live), [`delivery`]
 //! (the one way an event reaches a vCPU) with [`two_level`] and [`fifo`], then one file per operation family. Memory
 //! that guests share is reached through the guards of [`Platform`] only; whoever is to be woken comes back as a
-//! [`Wake`]. Locks: `docs/decisions/0003-event-channels.md`. Source: Xen public header `event_channel.h`.
+//! [`Wake`]. Locks: `docs/decisions/0008-event-channels.md`. Source: Xen public header `event_channel.h`.
 #![no_std]
 #![forbid(unsafe_code)]
 

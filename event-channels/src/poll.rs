@@ -9,7 +9,13 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
 use abi::{Errno, Port as Number, Result, VcpuId};
 
-use crate::{Platform, Ports, Wake, delivery::Raised, sync::full_fence, vcpu::VcpuSlot, wake::Kicks};
+use crate::{
+    Platform, Ports, Wake,
+    delivery::Raised,
+    sync::full_fence,
+    vcpu::VcpuSlot,
+    wake::{Detail, Kicks},
+};
 
 const NOT_POLLING: u32 = 0;
 /// Polls for several ports: any event of the domain wakes it. Not a valid port.
@@ -55,14 +61,14 @@ impl<P: Platform> Ports<P> {
         }
     }
 
-    /// The wake for an event that became pending while somebody polls.
+    /// The wake for an event of a vCPU's port that became pending while somebody polls.
     #[cold]
-    pub(crate) fn wake_with_pollers(self: &Arc<Self>, slot: &VcpuSlot<P>, raised: Raised, port: Number) -> Wake<P> {
-        let upcall = raised.upcall.then(|| slot.target.clone());
+    pub(crate) fn wake_with_pollers(self: &Arc<Self>, vcpu: VcpuId, raised: Raised, port: Number) -> Wake<P> {
         if self.all_vcpus().any(|slot| slot.polls_for(port)) {
-            return Wake(Kicks::Pollers { upcall, ports: Arc::clone(self), port });
+            return Wake(Kicks::More(Detail::pollers(vcpu, port, raised), Arc::clone(self)));
         }
-        upcall.map_or(Wake::nobody(), |target| Wake(Kicks::Vcpu(target)))
+        let target = self.vcpu(vcpu).filter(|_| raised.upcall).map(|slot| slot.target.clone());
+        target.map_or(Wake::nobody(), |target| Wake(Kicks::Vcpu(target)))
     }
 
     pub(crate) fn wake_pollers(&self, port: Number, mut wake: impl FnMut(P::Target)) {

@@ -66,9 +66,21 @@ impl Notify {
 
 /// The FIFO queue an event was linked into last, or would be first: vCPU and priority.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LastQueue {
-    pub(crate) vcpu: VcpuId,
-    pub(crate) priority: u32,
+pub(crate) struct LastQueue(u32);
+
+impl LastQueue {
+    /// The queue that `notify` names.
+    pub(crate) const fn of(notify: Notify) -> Self {
+        Self(notify.vcpu().0 << 8 | notify.priority() << 4)
+    }
+
+    pub(crate) const fn vcpu(self) -> VcpuId {
+        VcpuId(self.0 >> 8)
+    }
+
+    pub(crate) const fn priority(self) -> u32 {
+        self.0 >> 4 & 0xF
+    }
 }
 
 /// Bit of [`Port::queue`]: an event waits for its array page.
@@ -151,14 +163,12 @@ impl<P: Platform> Port<P> {
     /// Where the event was queued last. Changes only under the delivery lock of that queue's vCPU, so two who want to
     /// queue the event meet there.
     pub(crate) fn last_queue(&self) -> LastQueue {
-        let word = self.queue.load(Acquire);
-        LastQueue { vcpu: VcpuId(word >> 8), priority: word >> 4 & 0xF }
+        LastQueue(self.queue.load(Acquire) & !WAITING)
     }
 
     pub(crate) fn set_last_queue(&self, queue: LastQueue) {
-        let word = queue.vcpu.0 << 8 | queue.priority << 4;
         // An event that waits for its page (an upgrade in progress) must survive this.
-        let _ = self.queue.fetch_update(SeqCst, Relaxed, |old| Some(word | old & WAITING));
+        let _ = self.queue.fetch_update(SeqCst, Relaxed, |old| Some(queue.0 | old & WAITING));
     }
 
     /// Remembers an event until the array page of this port exists; true when none was remembered.

@@ -9,7 +9,7 @@ use abi::{Errno, Pirq, Port as Number, Result, VcpuId, Virq};
 use crate::{
     Platform, Ports, Wake,
     port::{Binding, Port},
-    wake::Kicks,
+    wake::{Detail, Kicks},
 };
 
 /// What became of a physical interrupt.
@@ -31,12 +31,14 @@ impl<P: Platform> Ports<P> {
         if port.notify().consumer().is_some() {
             return Err(Errno::EINVAL);
         }
-        match &*binding {
-            Binding::Interdomain { peer, port: far } => Ok(peer.ports(self).receive(Number(*far))),
-            Binding::Ipi => Ok(self.set_pending(number, port)),
-            Binding::Unbound { .. } => Ok(Wake::nobody()),
-            Binding::Free | Binding::Reserved | Binding::Virq(_) | Binding::Pirq(_) => Err(Errno::EINVAL),
+        // The two that matter first, rather than a jump table.
+        if let Binding::Interdomain { peer, port: far } = &*binding {
+            return Ok(peer.ports(self).receive(Number(*far)));
         }
+        if matches!(*binding, Binding::Ipi) {
+            return Ok(self.set_pending(number, port));
+        }
+        if matches!(*binding, Binding::Unbound { .. }) { Ok(Wake::nobody()) } else { Err(Errno::EINVAL) }
     }
 
     /// An event from the far end, whose lock the caller holds.
@@ -52,14 +54,8 @@ impl<P: Platform> Ports<P> {
     }
 
     #[cold]
-    fn tell_consumer(&self, number: Number, port: &Port<P>) -> Wake<P> {
-        let notify = port.notify();
-        match (notify.consumer(), self.vcpu(notify.vcpu())) {
-            (Some(consumer), Some(slot)) => {
-                Wake(Kicks::Consumer { consumer, target: slot.target.clone(), port: number })
-            }
-            _ => Wake::nobody(),
-        }
+    fn tell_consumer(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
+        Wake(Kicks::More(Detail::consumer(port.notify().vcpu(), number), Arc::clone(self)))
     }
 
     /// Raises a virtual interrupt of a vCPU; for a global one `vcpu` does not matter.

@@ -27,7 +27,7 @@ fn test(bitmap: &[AtomicU64], number: Number) -> bool {
 }
 
 impl<P: Platform> Ports<P> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn two_level_set_pending(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
         let (word, bit) = place(number);
         let Some(word) = self.shared.pending.get(word) else {
@@ -42,12 +42,14 @@ impl<P: Platform> Ports<P> {
         if already { Wake::nobody() } else { self.two_level_newly_pending(number, port) }
     }
 
+    #[inline(never)]
     fn two_level_newly_pending(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
-        let Some(slot) = self.vcpu(port.notify().vcpu()) else {
+        let vcpu = port.notify().vcpu();
+        let Some(slot) = self.vcpu(vcpu) else {
             return Wake::nobody();
         };
         let upcall = !self.two_level_is_masked(number) && slot.delivery.lock().select(place(number).0);
-        self.wake_for(slot, Raised { newly: true, upcall }, number)
+        self.wake_for(vcpu, slot, Raised { newly: true, upcall }, number)
     }
 
     pub(crate) fn two_level_unmask(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
@@ -57,11 +59,12 @@ impl<P: Platform> Ports<P> {
         };
         let was_masked = mask.fetch_and(!bit, SeqCst) & bit != 0;
         full_fence();
-        let Some(slot) = self.vcpu(port.notify().vcpu()) else {
+        let vcpu = port.notify().vcpu();
+        let Some(slot) = self.vcpu(vcpu) else {
             return Wake::nobody();
         };
         let upcall = was_masked && self.two_level_is_pending(number) && slot.delivery.lock().select(word);
-        self.wake_for(slot, Raised { newly: false, upcall }, number)
+        self.wake_for(vcpu, slot, Raised { newly: false, upcall }, number)
     }
 
     pub(crate) fn two_level_is_pending(&self, number: Number) -> bool {
