@@ -93,18 +93,17 @@ impl<'a> TimeArea<'a> {
     }
 }
 
-/// Publishes the wall clock of the shared page. Arguments: its version word, the seconds' low half, the nanoseconds, the
-/// seconds' high half, the Unix time at system time 0 in nanoseconds, and the version published last (even). Returns the
-/// new version.
-pub fn publish_wallclock(words: [&AtomicU32; 4], nanoseconds: u64, version: u32) -> u32 {
+/// Publishes the wall clock of the shared page: the Unix time at system time 0. Arguments: its words in the order version,
+/// low half of the seconds, nanoseconds, high half; the seconds; the nanoseconds (below 10^9); the version published last
+/// (even). Returns the new version.
+pub fn publish_wallclock(words: [&AtomicU32; 4], seconds: u64, nanoseconds: u32, version: u32) -> u32 {
     let [head, low, fraction, high] = words;
     let updating = version | 1;
-    let seconds = nanoseconds / NANOSECONDS;
     head.store(updating, Ordering::Relaxed);
     fence(Ordering::Release);
     low.store(seconds as u32, Ordering::Relaxed);
     high.store((seconds >> 32) as u32, Ordering::Relaxed);
-    fraction.store((nanoseconds % NANOSECONDS) as u32, Ordering::Relaxed);
+    fraction.store(nanoseconds, Ordering::Relaxed);
     let done = updating.wrapping_add(1);
     head.store(done, Ordering::Release);
     done
