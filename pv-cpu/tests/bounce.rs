@@ -1,4 +1,5 @@
 //! The frames that guests' handlers find, byte by byte, and the registers they start with.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test panics")]
 
 mod common;
 

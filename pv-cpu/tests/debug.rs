@@ -1,4 +1,5 @@
 //! Debug and control registers.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test panics")]
 
 use abi::Errno;
 use pv_cpu::control::{ControlRegisters, cr4};

@@ -1,4 +1,5 @@
 //! Privileged instructions: what works, from which mode, and that everything else is refused.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed test panics")]
 
 mod common;
 

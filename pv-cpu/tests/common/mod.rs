@@ -1,5 +1,5 @@
 //! A vCPU's surroundings in plain memory, for tests: an address space, devices that log, and a stack.
-#![allow(dead_code, missing_docs, reason = "each test binary uses its own part")]
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod host;
 
