@@ -110,6 +110,14 @@ enum Linux {
         #[arg(long, default_value_t = 300)]
         limit: u64,
     },
+    /// Boots on both in turn and compares the time to the first user process.
+    Race {
+        #[command(flatten)]
+        choice: Choice,
+        /// Boots on each.
+        #[arg(long, default_value_t = 2)]
+        rounds: u32,
+    },
     /// All boots of a pace.
     Matrix {
         /// Which.
@@ -163,6 +171,7 @@ fn run_linux(command: Linux) -> Result<Tally> {
             let scenario = Scenario { choice, checks, ending: end, limit: Duration::from_secs(limit) };
             linux::run_all(&[scenario], on)
         }
+        Linux::Race { choice, rounds } => linux::race(&choice, rounds),
         Linux::Matrix { pace, on } => linux::run_all(&linux::matrix(pace.into()), on),
     }
 }
@@ -172,5 +181,7 @@ fn run_suite(pace: Pace) -> Result<Tally> {
     let wish = Wish { pace, arguments: None, recorded: Recorded::Use, show: Show::Failures };
     let mut tally = suite::compare(&suite::guests_of(pace)?, &wish)?;
     tally.add(linux::run_all(&linux::matrix(pace), Hypervisor::Xenolith)?);
+    let (choice, rounds) = linux::racer(pace);
+    tally.add(linux::race(&choice, rounds)?);
     Ok(tally)
 }

@@ -60,9 +60,12 @@ fn numbering() {
     }
 }
 
+/// Makes a port of some kind.
+type Maker = fn() -> Result<u32, i64>;
+
 /// Every operation on a port of every kind.
 fn states() {
-    let make: [(&str, fn() -> Result<u32, i64>); 5] = [
+    let make: [(&str, Maker); 5] = [
         ("free", || events::bind_ipi(0).inspect(|&port| _ = events::on_port(event::CLOSE, port))),
         ("unbound-self", || events::alloc_unbound(number::DOMID_SELF as u16)),
         ("unbound-other", || events::alloc_unbound(5)),

@@ -40,7 +40,7 @@ fn count(world: &mut World) -> u64 {
 
 fn mmu_update(world: &mut World) -> Call {
     for index in 0..64 {
-        let pointer = world.frame() << 12 | world.random.below(512) * 8 | world.random.pick(&[0, 0, 0, 1, 2, 3, 4]);
+        let pointer = (world.frame() << 12) | (world.random.below(512) * 8) | world.random.pick(&[0, 0, 0, 1, 2, 3, 4]);
         let value = world.entry();
         memory::write(world.scratch + index * 16, pointer);
         memory::write(world.scratch + index * 16 + 8, value);

@@ -98,7 +98,7 @@ impl World {
             4 => self.random.pick(&[DOMID_SELF, 0, 1, 0x7ff1, 0x7ff2, 0x7ff4, 0xffff]),
             5 => self.random.pick(&[u64::MAX, 0x8000_0000, 0xffff_ffff, 1 << 63, 0x7fff_ffff, 1 << 32]),
             6 => self.frame(),
-            7 => self.frame() << 12 | self.random.below(512) * 8 | self.random.below(4),
+            7 => (self.frame() << 12) | (self.random.below(512) * 8) | self.random.below(4),
             8 => self.entry(),
             9 => self.nonsense_address(),
             10 => self.random.below(4096),

@@ -160,9 +160,7 @@ fn upper_slots() {
     }
     memory::make_read_only(address);
     result(format_args!("l4.reserved-filled"), mmuext(ext::PIN_L4, mfn_of(address), 0));
-    for slot in [256u64] {
-        value_at(format_args!("l4.reserved-filled.present{slot}"), memory::read(address + slot * 8) & P);
-    }
+    value_at(format_args!("l4.reserved-filled.present256"), memory::read(address + 256 * 8) & P);
     result(format_args!("l4.reserved-filled.unpin"), mmuext(ext::UNPIN, mfn_of(address), 0));
 }
 
@@ -209,13 +207,13 @@ fn foreign() {
 fn machine_to_physical() {
     let mfn = mfn_of(page());
     let pfn = memory::pfn_of(mfn);
-    result(format_args!("m2p.set"), mmu_update(mfn * 4096 | 1, 0x1234_5678));
+    result(format_args!("m2p.set"), mmu_update((mfn * 4096) | 1, 0x1234_5678));
     value_at(format_args!("m2p.reads"), memory::pfn_of(mfn));
-    result(format_args!("m2p.back"), mmu_update(mfn * 4096 | 1, pfn));
+    result(format_args!("m2p.back"), mmu_update((mfn * 4096) | 1, pfn));
     for frame in [0u64, 0xf0, start::info_u64(40) >> 12, 0xff_ffff_ffff] {
         result(
             format_args!("m2p.bad{}", if frame > 0x1000 && frame < 0xff_ffff_ffff { 1 } else { frame }),
-            mmu_update(frame << 12 | 1, 1),
+            mmu_update((frame << 12) | 1, 1),
         );
     }
 }
