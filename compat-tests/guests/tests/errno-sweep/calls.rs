@@ -129,7 +129,7 @@ pub fn tables() {
 pub fn mappings() {
     let page = memory::page();
     let good = entry(mfn_of(page), DATA);
-    for (label, address) in [("low", 0x1000), ("hole", HOLE), ("hypervisor", HYPERVISOR), ("top", u64::MAX & !0xfff)] {
+    for (label, address) in [("low", 0x1000), ("hole", HOLE), ("hypervisor", HYPERVISOR), ("top", !0xfff)] {
         one(format_args!("at.{label}"), number::UPDATE_VA_MAPPING, [address, good, 0, 0, 0]);
         one(format_args!("at.{label}"), number::UPDATE_VA_MAPPING_OTHERDOMAIN, [address, good, 0, DOMID_SELF, 0]);
     }

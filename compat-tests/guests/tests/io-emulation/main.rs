@@ -385,7 +385,7 @@ fn ports() {
         trap::catch(input, 0xcf8 | 4 << 16);
         value_at(format_args!("pci.{address:x}.latch"), A.load(Ordering::SeqCst));
         for (offset, size) in [(0u64, 4u64), (0, 2), (2, 2), (1, 1), (3, 1)] {
-            trap::catch(input, 0xcfc + offset | size << 16);
+            trap::catch(input, (0xcfc + offset) | (size << 16));
             let mask = if address == 0x8000_f804 { 0 } else { u64::MAX };
             value_at(format_args!("pci.{address:x}.{offset}.{size}"), A.load(Ordering::SeqCst) & mask);
         }
