@@ -129,16 +129,22 @@ impl FrameInfo {
     }
 
     /// One more general reference if `owner` has the frame; the word before it.
-    #[inline]
     pub(crate) fn try_get_reference(&self, owner: DomainId) -> Option<ReferenceWord> {
-        let mut word = self.reference.load(Relaxed);
-        while ReferenceWord(word).admits(owner) {
-            match self.reference.compare_exchange_weak(word, word + 1, AcqRel, Relaxed) {
-                Ok(_) => return Some(ReferenceWord(word)),
-                Err(now) => word = now,
+        while ReferenceWord(self.reference.load(Relaxed)).admits(owner) {
+            if let Some(before) = self.try_get_reference_once(owner) {
+                return Some(before);
             }
         }
         None
+    }
+
+    /// The same, in one attempt: `None` says that the long way must decide.
+    #[inline(always)]
+    pub(crate) fn try_get_reference_once(&self, owner: DomainId) -> Option<ReferenceWord> {
+        let word = self.reference.load(Relaxed);
+        let taken = ReferenceWord(word).admits(owner)
+            && self.reference.compare_exchange(word, word + 1, AcqRel, Relaxed).is_ok();
+        taken.then_some(ReferenceWord(word))
     }
 
     /// One more general reference for a caller that has one; these cannot run out.
@@ -148,28 +154,37 @@ impl FrameInfo {
     }
 
     /// One general reference less; the word before if it was the last.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn drop_reference(&self) -> Option<ReferenceWord> {
         let before = ReferenceWord(self.reference.fetch_sub(1, AcqRel));
-        assert!(before.count() != 0, "reference count below zero");
-        if before.count() == 1 { Some(before) } else { None }
+        if before.count() > 1 { None } else { Some(before.last()) }
     }
 
     /// One more type reference by the short way: the type is in place, or the frame is an unused writable one.
-    #[inline]
     pub(crate) fn try_get_type(&self, wanted: FrameType) -> bool {
-        let mut word = self.type_word.load(Relaxed);
-        while TypeWord(word).admits(wanted) {
-            match self.type_word.compare_exchange_weak(word, word + 1, AcqRel, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => word = now,
+        while TypeWord(self.type_word.load(Relaxed)).admits(wanted) {
+            if self.try_get_type_once(wanted) {
+                return true;
             }
         }
         false
     }
 
+    /// The same, in one attempt: `false` says that the long way must decide.
+    #[inline(always)]
+    pub(crate) fn try_get_type_once(&self, wanted: FrameType) -> bool {
+        let word = self.type_word.load(Relaxed);
+        TypeWord(word).admits(wanted) && self.type_word.compare_exchange(word, word + 1, AcqRel, Relaxed).is_ok()
+    }
+
+    /// One type reference less if others remain, in one attempt: `false` says that the long way must decide.
+    #[inline(always)]
+    pub(crate) fn drop_type_once(&self) -> bool {
+        let word = self.type_word.load(Relaxed);
+        TypeWord(word).outlives_one() && self.type_word.compare_exchange(word, word - 1, AcqRel, Relaxed).is_ok()
+    }
+
     /// One type reference less, if others remain; else the frame becomes busy for the caller, who gets its type.
-    #[inline]
     pub(crate) fn drop_type(&self) -> Option<FrameType> {
         let mut word = self.type_word.load(Relaxed);
         loop {

@@ -43,35 +43,58 @@ impl EntryRules {
 /// Takes what a present entry needs. Returns the entry as it may stand (I/O memory: writable bit or memory type may
 /// differ). Errors: `EINVAL` bits, `EBUSY` frame of another domain or used otherwise, `EPERM` I/O memory, `EACCES`
 /// hypervisor page with a memory type.
-#[inline]
+#[inline(always)]
 pub(crate) fn acquire<H: MmuHost>(host: &H, rules: &EntryRules, entry: Entry) -> Result<Entry> {
     if entry.0 & rules.forbidden != 0 {
         return Err(Errno::EINVAL);
     }
-    let mfn = entry.mfn();
-    let Some(frame) = host.frames().get(mfn) else { return acquire_io(host, rules, entry) };
-    let Some(word) = frame.try_get_reference(rules.frame_owner) else {
-        return if word_is_io(frame) { acquire_io(host, rules, entry) } else { Err(Errno::EBUSY) };
-    };
-    if entry.0 & Entry::WRITABLE != 0
-        && !frame.try_get_type(FrameType::Writable)
-        && get_type(host, mfn, frame, FrameType::Writable).is_err()
+    if let Some(frame) = host.frames().get(entry.mfn())
+        && let Some(word) = frame.try_get_reference_once(rules.frame_owner)
     {
-        put_page(host, mfn, frame);
-        return Err(Errno::EBUSY);
+        if entry.0 & Entry::WRITABLE != 0 && !frame.try_get_type_once(FrameType::Writable) {
+            acquire_writable(host, frame, entry)?;
+        }
+        if (word.flag_bits() | entry.0) & Entry::CACHE != 0 {
+            choose_memory_type(host, frame, word, entry)?;
+        }
+        return Ok(entry);
     }
-    if (word.cache_bits() | entry.0) & Entry::CACHE != 0 {
+    acquire_slowly(host, rules, entry)
+}
+
+/// After another CPU was in the way of the short path, or for frames that are not the owner's.
+#[cold]
+#[inline(never)]
+fn acquire_slowly<H: MmuHost>(host: &H, rules: &EntryRules, entry: Entry) -> Result<Entry> {
+    let Some(frame) = host.frames().get(entry.mfn()) else { return acquire_io(host, rules, entry) };
+    let Some(word) = frame.try_get_reference(rules.frame_owner) else {
+        return if is_io(frame) { acquire_io(host, rules, entry) } else { Err(Errno::EBUSY) };
+    };
+    if entry.0 & Entry::WRITABLE != 0 {
+        acquire_writable(host, frame, entry)?;
+    }
+    if (word.flag_bits() | entry.0) & Entry::CACHE != 0 {
         choose_memory_type(host, frame, word, entry)?;
     }
     Ok(entry)
 }
 
-#[inline]
-fn word_is_io(frame: &FrameInfo) -> bool {
+/// The writable type reference of an entry, by the long way. On error its general reference is given back.
+#[inline(never)]
+fn acquire_writable<H: MmuHost>(host: &H, frame: &FrameInfo, entry: Entry) -> Result<()> {
+    get_type(host, entry.mfn(), frame, FrameType::Writable).map_err(|_| {
+        put_page(host, entry.mfn(), frame);
+        Errno::EBUSY
+    })
+}
+
+#[inline(always)]
+fn is_io(frame: &FrameInfo) -> bool {
     frame.reference().owner() == DomainId::IO
 }
 
 #[cold]
+#[inline(never)]
 fn acquire_io<H: MmuHost>(host: &H, rules: &EntryRules, entry: Entry) -> Result<Entry> {
     let mfn = entry.mfn();
     // DOMID_IO stands for I/O memory with the rights of the domain whose table it is.
@@ -98,6 +121,7 @@ fn acquire_io<H: MmuHost>(host: &H, rules: &EntryRules, entry: Entry) -> Result<
 
 /// Brings the frame's memory type in line with the entry's. On error the entry's references are given back.
 #[cold]
+#[inline(never)]
 fn choose_memory_type<H: MmuHost>(host: &H, frame: &FrameInfo, word: ReferenceWord, entry: Entry) -> Result<()> {
     let (mfn, bits) = (entry.mfn(), entry.0 & Entry::CACHE);
     let outcome = if word.is_xen_heap() && bits != 0 {
@@ -120,25 +144,30 @@ fn choose_memory_type<H: MmuHost>(host: &H, frame: &FrameInfo, word: ReferenceWo
 }
 
 /// Gives back what an entry held.
-#[inline]
+#[inline(always)]
 pub(crate) fn release<H: MmuHost>(host: &H, entry: Entry) {
     if !entry.is_present() {
         return;
     }
     let mfn = entry.mfn();
     let Some(frame) = host.frames().get(mfn) else { return };
-    if word_is_io(frame) {
+    if is_io(frame) {
         return;
     }
     if entry.0 & Entry::WRITABLE != 0 {
         put_type(host, mfn, frame);
-    } else {
-        let word = frame.type_word();
-        if word.frame_type() == FrameType::Segment && word.count() != 0 {
-            host.descriptor_page_unmapped(mfn, frame.reference().owner());
-        }
+    } else if frame.type_word().frame_type_is_segment() {
+        segment_unmapped(host, mfn, frame);
     }
     put_page(host, mfn, frame);
+}
+
+#[cold]
+#[inline(never)]
+fn segment_unmapped<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo) {
+    if frame.type_word().count() != 0 {
+        host.descriptor_page_unmapped(mfn, frame.reference().owner());
+    }
 }
 
 /// Replaces an entry of a level-1 table on which the caller holds a type reference. Errors: as [`acquire`]; the entry
@@ -151,22 +180,21 @@ pub(crate) fn edit<H: MmuHost>(
     new: Entry,
     mode: EditMode,
 ) -> Result<()> {
-    if !new.is_present() {
-        release(host, exchange(cell, new, mode));
-        return Ok(());
-    }
-    if new.0 & rules.forbidden == 0 {
-        let mut old = cell.load(Relaxed);
-        while Entry(old).is_similar(new) {
-            let stored = mode.carry(Entry(old), new.adjusted_level_one());
-            match cell.compare_exchange(old, stored.0, AcqRel, Relaxed) {
-                Ok(_) => return Ok(()),
-                Err(now) => old = now,
+    let mut stored = new;
+    if new.is_present() {
+        if new.0 & rules.forbidden == 0 {
+            let mut old = cell.load(Relaxed);
+            while Entry(old).is_similar(new) {
+                let kept = mode.carry(Entry(old), new.adjusted_level_one());
+                match cell.compare_exchange(old, kept.0, AcqRel, Relaxed) {
+                    Ok(_) => return Ok(()),
+                    Err(now) => old = now,
+                }
             }
         }
+        stored = acquire(host, rules, new)?.adjusted_level_one();
     }
-    let new = acquire(host, rules, new)?.adjusted_level_one();
-    release(host, exchange(cell, new, mode));
+    release(host, exchange(cell, stored, mode));
     Ok(())
 }
 

@@ -84,6 +84,12 @@ impl ReferenceWord {
         self.0 & Self::NON_COHERENT != 0
     }
 
+    /// The flags, with the memory type at the place of an entry's; other bits of an entry mean nothing here.
+    #[inline(always)]
+    pub(crate) const fn flag_bits(self) -> u64 {
+        self.0 >> Self::FLAG_SHIFT
+    }
+
     /// Memory type of its mappings, as the bits of a level-1 entry.
     #[inline]
     pub const fn cache_bits(self) -> u64 {
@@ -96,10 +102,20 @@ impl ReferenceWord {
     }
 
     /// Whether `owner` has it and may take one more reference.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn admits(self, owner: DomainId) -> bool {
-        // Zero wraps to the top and so fails together with a full counter.
-        self.0 >> Self::OWNER_SHIFT == owner.0 as u64 && self.count().wrapping_sub(1) < Self::LIMIT
+        // One comparison for all: another owner, no reference and too many all end up above the limit.
+        const FLAGS: u64 = 0xFF << ReferenceWord::FLAG_SHIFT;
+        let first = ((owner.0 as u64) << Self::OWNER_SHIFT) + 1;
+        (self.0 & !FLAGS).wrapping_sub(first) < Self::LIMIT
+    }
+
+    /// The word, which stood before the last reference was dropped.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn last(self) -> Self {
+        assert!(self.count() == 1, "reference count below zero");
+        self
     }
 }
 

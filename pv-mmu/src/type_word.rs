@@ -89,6 +89,11 @@ impl TypeWord {
         FrameType::from_bits(self.0 >> Self::TYPE_SHIFT)
     }
 
+    #[inline(always)]
+    pub(crate) const fn frame_type_is_segment(self) -> bool {
+        self.0 >> Self::TYPE_SHIFT == FrameType::Segment as u64
+    }
+
     /// Type references.
     #[inline]
     pub const fn count(self) -> u64 {
@@ -115,10 +120,17 @@ impl TypeWord {
 
     /// Whether one more reference of `wanted` can be had by adding one: same type, validated, in use or writable, and
     /// not at the end of the counter.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn admits(self, wanted: FrameType) -> bool {
-        const FIXED: u64 = !(TypeWord::COUNT | TypeWord::PINNED);
-        self.0 & FIXED == ((wanted as u64) << Self::TYPE_SHIFT) | Self::VALIDATED && self.count() != Self::COUNT
+        // What is left of an equal type and state is the count; of any other, a number above every count.
+        let validated = Self::new(wanted, 0).0 | Self::VALIDATED;
+        (self.0 & !Self::PINNED).wrapping_sub(validated) < Self::COUNT
+    }
+
+    /// Whether the type stays when one reference goes.
+    #[inline(always)]
+    pub(crate) const fn outlives_one(self) -> bool {
+        self.0 & (Self::VALIDATED | Self::COUNT) > Self::VALIDATED | 1
     }
 }
 

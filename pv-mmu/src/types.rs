@@ -34,6 +34,7 @@ pub fn put_page<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo) {
 }
 
 #[cold]
+#[inline(never)]
 fn release<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo, before: ReferenceWord) {
     assert!(frame.type_word().count() == 0, "freed frame has type references");
     if before.cache_bits() != 0 {
@@ -53,7 +54,7 @@ fn release<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo, before: ReferenceW
 /// `EBUSY`, ...); `Preempted` (tables of level 2 and up) with the progress kept in the frame, to be asked again.
 #[inline]
 pub fn get_type<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo, wanted: FrameType) -> Result<(), Stop> {
-    if frame.try_get_type(wanted) { Ok(()) } else { get_type_slowly(host, mfn, frame, wanted) }
+    if frame.try_get_type_once(wanted) { Ok(()) } else { get_type_slowly(host, mfn, frame, wanted) }
 }
 
 #[cold]
@@ -113,6 +114,13 @@ fn validate<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo, wanted: FrameType
 /// is left in [`MmuHost::drops`], for [`crate::finish_drops`].
 #[inline]
 pub fn put_type<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo) {
+    if !frame.drop_type_once() {
+        put_type_slowly(host, mfn, frame);
+    }
+}
+
+#[inline(never)]
+fn put_type_slowly<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo) {
     match frame.drop_type() {
         None => {}
         Some(FrameType::Writable) => unused(host, frame, FrameType::Writable),
