@@ -129,14 +129,14 @@ enum Linux {
     },
 }
 
-/// Does what the command line says.
-pub fn run() -> Result<Tally> {
+/// Does what the command line says; gives back what was counted, if the command counts anything.
+pub fn run() -> Result<Option<Tally>> {
     match Arguments::parse().command {
         Command::List => {
             for guest in guest::all()? {
                 println!("{:<16} {}", guest.name, guest.recipe.about);
             }
-            Ok(Tally::default())
+            Ok(None)
         }
         Command::RunGuest { names, on, arguments, verbose, fresh } => {
             guest::build()?;
@@ -149,31 +149,33 @@ pub fn run() -> Result<Tally> {
                 On::Xenolith => suite::run_on(&guests, Hypervisor::Xenolith, &wish),
                 On::Both => suite::compare(&guests, &wish),
             }
+            .map(Some)
         }
         Command::Compare { names, fresh } => {
             guest::build()?;
             let recorded = if fresh { Recorded::Ignore } else { Recorded::Use };
             let wish = Wish { pace: Pace::Quick, arguments: None, recorded, show: Show::Failures };
-            suite::compare(&guest::named(&names)?, &wish)
+            suite::compare(&guest::named(&names)?, &wish).map(Some)
         }
         Command::Linux { command } => run_linux(command),
-        Command::Suite { pace } => run_suite(pace.into()),
+        Command::Suite { pace } => run_suite(pace.into()).map(Some),
     }
 }
 
-fn run_linux(command: Linux) -> Result<Tally> {
-    match command {
+fn run_linux(command: Linux) -> Result<Option<Tally>> {
+    let tally = match command {
         Linux::Shell { choice, on } => {
             linux::shell(&choice, on)?;
-            Ok(Tally::default())
+            return Ok(None);
         }
         Linux::Check { choice, on, checks, end, limit } => {
             let scenario = Scenario { choice, checks, ending: end, limit: Duration::from_secs(limit) };
-            linux::run_all(&[scenario], on)
+            linux::run_all(&[scenario], on)?
         }
-        Linux::Race { choice, rounds } => linux::race(&choice, rounds),
-        Linux::Matrix { pace, on } => linux::run_all(&linux::matrix(pace.into()), on),
-    }
+        Linux::Race { choice, rounds } => linux::race(&choice, rounds)?,
+        Linux::Matrix { pace, on } => linux::run_all(&linux::matrix(pace.into()), on)?,
+    };
+    Ok(Some(tally))
 }
 
 fn run_suite(pace: Pace) -> Result<Tally> {

@@ -46,12 +46,15 @@ impl Allowance {
     }
 }
 
+/// Stands for an observation that one side does not have.
+pub const NOTHING: &str = "(nothing)";
+
 /// Every difference that is not allowed, one line each.
 pub fn differences(test: &str, xen: &Report, ours: &Report, allowed: &[Allowance]) -> Vec<String> {
     let mut found = Vec::new();
     let mut compare = |key: &str, expected: Option<&String>, got: Option<&String>| {
         if expected != got && !allowed.iter().any(|allowance| allowance.covers(test, key)) {
-            let show = |value: Option<&String>| value.map_or("(nothing)", |text| text.as_str()).to_owned();
+            let show = |value: Option<&String>| value.map_or(NOTHING, |text| text.as_str()).to_owned();
             found.push(format!("{key}: xen {} xenolith {}", show(expected), show(got)));
         }
     };

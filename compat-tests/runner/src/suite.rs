@@ -104,8 +104,15 @@ fn compare_one(guest: &Guest, wish: &Wish, allowed: &[Allowance]) -> Result<Vec<
         return Ok(vec!["Xen gave no answer to compare with".into()]);
     }
     print!("{}", compare::cost_table(&xen.report, &ours.report));
-    let mut complaints = compare::differences(&guest.name, &xen.report, &ours.report, allowed);
-    complaints.extend(own_failures(&ours, &xen.report));
+    let mut complaints = own_failures(&ours, &xen.report);
+    let (missing, differing): (Vec<String>, Vec<String>) =
+        compare::differences(&guest.name, &xen.report, &ours.report, allowed)
+            .into_iter()
+            .partition(|line| ours.report.verdict.is_none() && line.ends_with(compare::NOTHING));
+    complaints.extend(differing);
+    if !missing.is_empty() {
+        complaints.push(format!("{} observations are missing", missing.len()));
+    }
     Ok(complaints)
 }
 
