@@ -13,6 +13,7 @@ const LEAVES: &[&str] = &[
     "scheduler",
     "frame-allocator",
     "firmware-tables",
+    "device-interrupts",
     "guest-image",
     "boot-options",
 ];
