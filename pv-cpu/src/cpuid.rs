@@ -10,7 +10,7 @@ use crate::features::{
     self, EXTENDED21_EAX_PV, EXTENDED21_ECX_PV, FeatureLeaves, extended1_edx, leaf1_ecx, leaf1_edx, leaf7_ebx,
     leaf7_edx,
 };
-use crate::msr::{MsrFeatures, Role};
+use crate::msr::{MsrFeatures, MsrPolicy, Role, UnknownMsr, XEN_PAT};
 use crate::privileged::CpuidPath;
 use crate::trap_table::Mode;
 use crate::xen_leaves::{XenLeaves, is_xen_leaf};
@@ -71,6 +71,8 @@ const BASIC_MAX: u32 = 0xD;
 const EXTENDED_MAX_AMD: u32 = 0x8000_0021;
 /// Highest extended leaf offered on others.
 const EXTENDED_MAX: u32 = 0x8000_0008;
+/// Width of linear addresses, whatever the host could do with five levels of tables.
+const LINEAR_ADDRESS_BITS: u32 = 48;
 /// Cache descriptions taken over.
 const CACHES: usize = 6;
 
@@ -184,7 +186,7 @@ impl CpuidPolicy {
                 6 => Leaf { ecx: raw.ecx, ..Leaf::default() },
                 7 => Leaf { edx: raw.edx & itsc, ..Leaf::default() },
                 8 => Leaf {
-                    eax: raw.eax & 0xFFFF,
+                    eax: raw.eax & 0xFF | LINEAR_ADDRESS_BITS << 8,
                     ebx: seen.extended8_ebx,
                     ecx: if is_amd { raw.ecx & 0x0003_F0FF } else { 0 },
                     edx: 0,
@@ -242,7 +244,7 @@ impl CpuidPolicy {
 
     fn extended1(&self, moment: &Moment) -> Leaf {
         let mut leaf = self.extended[1];
-        if self.vendor.is_amd() && self.is_privileged_kernel(moment) {
+        if self.is_privileged_kernel(moment) {
             leaf.edx |= self.host_leaf1.edx & leaf1_edx::MTRR;
         }
         leaf
@@ -277,6 +279,26 @@ impl CpuidPolicy {
     /// Maker of the CPU.
     pub const fn vendor(&self) -> Vendor {
         self.vendor
+    }
+
+    /// Family of the CPU, extended family added.
+    pub const fn family(&self) -> u32 {
+        let signature = self.host_leaf1.eax;
+        let base = signature >> 8 & 0xF;
+        if base == 0xF { base + (signature >> 20 & 0xFF) } else { base }
+    }
+
+    /// The MSR policy that goes with it, with Xen's PAT and refusing the unknown.
+    pub fn msr_policy(&self) -> MsrPolicy {
+        MsrPolicy {
+            vendor: self.vendor,
+            family: self.family(),
+            role: self.role,
+            unknown: UnknownMsr::Refused,
+            page_attributes: XEN_PAT,
+            features: self.msr_features(),
+            architecture_capabilities: None,
+        }
     }
 
     /// Bits of [`cr4::GUEST_CHOICE`] whose features the policy has.

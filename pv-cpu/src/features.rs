@@ -9,9 +9,11 @@ use crate::cpuid::{Leaf, Vendor};
 pub mod leaf1_edx {
     /// Memory type range registers.
     pub const MTRR: u32 = 1 << 12;
+    /// SYSENTER.
+    pub const SEP: u32 = 1 << 11;
     /// Hyper-threading: leaf 1 ebx counts logical processors.
     pub const HTT: u32 = 1 << 28;
-    /// Seen by all guests. Two more are decided elsewhere: MTRR by [`crate::cpuid`].
+    /// Seen by all guests, if the host has them.
     pub const PV: u32 = 0x1FC9_CBF5;
     /// Those that AMD repeats in leaf 0x80000001 edx.
     pub const AMD_COMMON: u32 = 0x0183_F3FF;
@@ -51,6 +53,8 @@ pub mod leaf7_ebx {
     pub const FSGSBASE: u32 = 1 << 0;
     /// Wider integer vectors.
     pub const AVX2: u32 = 1 << 5;
+    /// Writes a cache line back without evicting it.
+    pub const CLWB: u32 = 1 << 24;
     /// The first of the 512-bit vector features.
     pub const AVX512F: u32 = 1 << 16;
     /// All 512-bit vector features of the word.
@@ -58,6 +62,11 @@ pub mod leaf7_ebx {
     /// Seen by all guests; bits 6 and 13 describe the FPU and are always the host's.
     pub const PV: u32 = 0xFDAF_0B29 | 1 << 6 | 1 << 13;
 }
+
+/// Family and model in leaf 1 eax.
+const SIGNATURE_MODEL: u32 = 0x0FFF_0FF0;
+/// Intel's server Skylake and its descendants, family 6 model 0x55.
+const SKYLAKE_SERVER: u32 = 0x0005_0650;
 
 /// Features in CPUID leaf 7 subleaf 0 ecx.
 pub mod leaf7_ecx {
@@ -160,6 +169,10 @@ impl FeatureLeaves {
         self.extended1.edx &= extended1_edx::PV;
         self.extended1.ecx &= extended1_ecx::PV;
         self.extended8_ebx &= EXTENDED8_EBX_PV;
+        if vendor == Vendor::Intel && self.leaf1.eax & SIGNATURE_MODEL == SKYLAKE_SERVER {
+            // CLWB evicts on this model, and the line comes back slowly.
+            self.leaf7[0].ebx &= !leaf7_ebx::CLWB;
+        }
         if self.leaf7[0].edx & leaf7_edx::IBRSB != 0 {
             // Intel's bit promises both; kernels look for either name.
             self.leaf7[0].edx |= leaf7_edx::STIBP;
@@ -167,6 +180,8 @@ impl FeatureLeaves {
         }
         self.drop_dependents();
         if matches!(vendor, Vendor::Amd | Vendor::Hygon) {
+            // These CPUs have SYSENTER in legacy mode only.
+            self.leaf1.edx &= !leaf1_edx::SEP;
             self.extended1.edx |= self.leaf1.edx & leaf1_edx::AMD_COMMON;
         }
         self

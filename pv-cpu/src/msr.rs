@@ -12,6 +12,8 @@ use crate::vcpu::CpuidFaulting;
 pub struct MsrPolicy {
     /// Maker of the CPU.
     pub vendor: Vendor,
+    /// Family of the CPU, extended family added.
+    pub family: u32,
     /// Whose vCPU it is.
     pub role: Role,
     /// What MSRs nobody planned for do.
@@ -165,6 +167,19 @@ impl MsrPolicy {
         self.features.contains(feature)
     }
 
+    /// Performance counters and their selectors: without a virtual PMU they read 0 and ignore writes.
+    const fn is_counter(&self, index: u32) -> bool {
+        if self.is_amd() {
+            return matches!(index, 0xC001_0000..=0xC001_0007 | 0xC001_0200..=0xC001_020B);
+        }
+        self.is_intel() && matches!(index, 0xC1..=0xC8 | 0x186..=0x189 | 0x309..=0x30B | 0x38D..=0x390)
+    }
+
+    /// AMD's MSR for the MMIO configuration window is only known for families 10h to 17h.
+    const fn has_configuration_window(&self) -> bool {
+        self.family >= 0x10 && self.family <= 0x17
+    }
+
     const fn unknown_read(&self) -> ReadAction {
         match self.unknown {
             UnknownMsr::Refused => ReadAction::Refused,
@@ -184,6 +199,7 @@ impl MsrPolicy {
         use ReadAction::{Host, Refused, Value};
         let value_if = |condition, value| if condition { Value(value) } else { Refused };
         match index {
+            0 | 1 | 0x345 => Value(0),
             0x10 => ReadAction::TimeStamp,
             0x17 if self.is_intel() => Host { keep: !0, set: 0 },
             0x8B if self.is_intel() || self.is_amd() => Host { keep: !0, set: 0 },
@@ -193,17 +209,16 @@ impl MsrPolicy {
             0xCE => Value(if self.has(MsrFeatures::CPUID_FAULTING) { PLATFORM_CPUID_FAULTING } else { 0 }),
             0x10A => self.architecture_capabilities.map_or(Refused, Value),
             0x140 => ReadAction::FeatureEnables,
-            0x179..=0x17B | 0x400..=0x47F | 0x4D0 => ReadAction::MachineCheck,
-            0x280..=0x29F if self.is_intel() => ReadAction::MachineCheck,
+            0x179..=0x17B | 0x280..=0x29F | 0x400..=0x47F => ReadAction::MachineCheck,
+            _ if self.is_counter(index) => Value(0),
             0x198 | 0x199 | 0x19C => value_if(self.is_intel(), 0),
             0x1A0 => Host { keep: !(MISC_PERF_AVAILABLE | MISC_MONITOR), set: MISC_UNAVAILABLE },
             0x277 => Value(self.page_attributes),
-            0x345 => Value(0),
             0x4000_0000 => Value(0),
             _ if HYPERVISOR_RANGE.contains(&index) => Refused,
             0xC000_0080..=0xC000_0103 => self.read_long_mode(index),
             0xC001_0000..=0xC001_FFFF => self.read_amd(index),
-            0x48 | 0x49 | 0x10B | 0x17 | 0x8B | 0xE7 | 0xE8 | 0x174..=0x176 | 0x19A | 0x1B0 => Refused,
+            0x48 | 0x49 | 0x10B | 0x17 | 0x8B | 0xE7 | 0xE8 | 0x174..=0x176 | 0x19A | 0x1B0 | 0x4D0 => Refused,
             _ => self.unknown_read(),
         }
     }
@@ -225,12 +240,13 @@ impl MsrPolicy {
             return self.unknown_read();
         }
         match index {
-            0xC001_0010 | 0xC001_0016..=0xC001_001A | 0xC001_001D | 0xC001_0111..=0xC001_0113
+            0xC001_0010 | 0xC001_0016..=0xC001_001A | 0xC001_001D | 0xC001_0112 | 0xC001_0113
                 if self.is_hardware_domain() =>
             {
                 ReadAction::Host { keep: !0, set: 0 }
             }
-            0xC001_0015 | 0xC001_001F | 0xC001_0058 => ReadAction::Value(0),
+            0xC001_0015 | 0xC001_001F => ReadAction::Value(0),
+            0xC001_0058 if self.has_configuration_window() => ReadAction::Value(0),
             0xC001_0041 | 0xC001_0042 | 0xC001_0061..=0xC001_006B => ReadAction::Value(0),
             0xC001_1029 => ReadAction::Value(2),
             _ => match self.debug_mask(index) {
@@ -266,15 +282,28 @@ impl MsrPolicy {
             ),
             0x10B => only(self.has(MsrFeatures::L1D_FLUSH) && value & !1 == 0, WriteAction::FlushCommand(value)),
             0x140 => self.write_feature_enables(value),
-            0x179..=0x17B | 0x400..=0x47F | 0x4D0 => WriteAction::MachineCheck,
-            0x280..=0x29F if self.is_intel() => WriteAction::MachineCheck,
+            0x179..=0x17B | 0x280..=0x29F | 0x400..=0x47F => WriteAction::MachineCheck,
+            _ if self.is_counter(index) => Ignore,
             0xE7 | 0xE8 => Ignore,
             0x199 | 0x19A | 0x1B0 => only(self.is_intel(), Ignore),
             0x1A0 => Ignore,
             0x4000_0000 => only(value & 0xFFF == 0, WriteAction::HypercallPage(value)),
             _ if HYPERVISOR_RANGE.contains(&index) => Refused,
             0xC001_0000..=0xC001_FFFF => self.write_amd(index, value),
-            0x10 | 0x17 | 0x1B | 0x3A | 0xCE | 0x10A | 0x174..=0x176 | 0x198 | 0x19C | 0x277 | 0x345 => Refused,
+            0
+            | 1
+            | 0x4D0
+            | 0x10
+            | 0x17
+            | 0x1B
+            | 0x3A
+            | 0xCE
+            | 0x10A
+            | 0x174..=0x176
+            | 0x198
+            | 0x19C
+            | 0x277
+            | 0x345 => Refused,
             _ => self.unknown_write(),
         }
     }
@@ -310,7 +339,8 @@ impl MsrPolicy {
             return self.unknown_write();
         }
         match index {
-            0xC001_0015 | 0xC001_001F | 0xC001_0058 | 0xC001_1029 => WriteAction::Ignore,
+            0xC001_0015 | 0xC001_001F | 0xC001_1029 => WriteAction::Ignore,
+            0xC001_0058 if self.has_configuration_window() => WriteAction::Ignore,
             0xC001_0041 | 0xC001_0042 | 0xC001_0061..=0xC001_006B => WriteAction::Ignore,
             0xC001_0010 | 0xC001_0016..=0xC001_001A | 0xC001_001D | 0xC001_0111..=0xC001_0113 => WriteAction::Refused,
             _ => match self.debug_mask(index) {

@@ -30,7 +30,7 @@ pub enum Operation {
     WriteDebug(u8, u8),
     /// CLTS.
     ClearTaskSwitched,
-    /// WBINVD, WBNOINVD.
+    /// WBINVD, WBNOINVD, INVD.
     WriteBackCaches,
     /// RDTSC.
     ReadTimeStamp,
@@ -95,7 +95,8 @@ fn decode_two_byte(reader: &mut Reader<'_>, prefixes: &Prefixes) -> Result<Opera
             _ => return Err(DecodeError::Unknown),
         },
         0x06 => Operation::ClearTaskSwitched,
-        0x09 => Operation::WriteBackCaches,
+        // INVD must not lose what others wrote, so it is WBINVD.
+        0x08 | 0x09 => Operation::WriteBackCaches,
         opcode @ 0x20..=0x23 => {
             let modrm = reader.byte()?;
             let special = modrm >> 3 & 7 | prefixes.reg_high();

@@ -1,7 +1,7 @@
 //! Instructions that fault in ring 3 and that the guest's kernel may use all the same.
 //!
 //! [`emulate`] is for #GP with error code 0; [`forced_emulation`] for #UD, where a five-byte prefix asks for CPUID. What is
-//! not in the table below is the guest's fault to keep: HLT, INVD, INVLPG, LGDT, LMSW, SWAPGS, SYSRET and so on.
+//! not in the table below is the guest's fault to keep: HLT, INVLPG, LGDT, LMSW, SWAPGS, SYSRET and so on.
 //! Nothing is emulated from user mode but CPUID, RDTSC(P) and what the virtual IOPL allows.
 //! Context: the vCPU's own CPU, no lock held. Source: inventory of the PV contract; Intel SDM vol. 2;
 //! Xen public header `arch-x86/xen.h` (`XEN_EMULATE_PREFIX`).
@@ -260,6 +260,9 @@ fn execute_kernel<H: PrivilegedHost>(
         }
         Operation::WriteDebug(index, general) => {
             let value = operand(registers, general);
+            if index >= 4 && value >> 32 != 0 {
+                return Err(REFUSED);
+            }
             let reload = cpu.debug.set(u32::from(index), value, cpu.control.cr4()).map_err(|_| REFUSED)?;
             if reload == crate::debug::Reload::All {
                 host.load_debug(cpu);

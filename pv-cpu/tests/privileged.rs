@@ -151,6 +151,11 @@ fn debug_registers() {
     let mut run = Run::new(&[0x0F, 0x23, 0xC0]);
     run.regs.rax = 0xFFFF_8000_0000_0000;
     run.refused();
+    for modrm in [0xE0, 0xE8, 0xF0, 0xF8] {
+        let mut run = Run::new(&[0x0F, 0x23, modrm]);
+        run.regs.rax = 1 << 32;
+        run.refused();
+    }
 }
 
 #[test]
@@ -371,7 +376,6 @@ fn single_step_and_io_breakpoints() {
 fn what_is_not_emulated() {
     let refused: &[&[u8]] = &[
         &[0xF4],
-        &[0x0F, 0x08],
         &[0x0F, 0x01, 0x38],
         &[0x0F, 0x01, 0x10],
         &[0x0F, 0x01, 0x18],
@@ -395,8 +399,8 @@ fn what_is_not_emulated() {
 }
 
 #[test]
-fn wbinvd_and_wbnoinvd() {
-    for code in [&[0x0F, 0x09][..], &[0xF3, 0x0F, 0x09]] {
+fn wbinvd_and_its_kin() {
+    for code in [&[0x0F, 0x08][..], &[0x0F, 0x09], &[0xF3, 0x0F, 0x09]] {
         let mut run = Run::new(code);
         run.done(code.len() as u64);
         assert_eq!(run.host.log, ["wbinvd"]);
