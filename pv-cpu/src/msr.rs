@@ -148,6 +148,8 @@ const MISC_PERF_AVAILABLE: u64 = 1 << 7;
 const MISC_MONITOR: u64 = 1 << 18;
 const MISC_UNAVAILABLE: u64 = 1 << 11 | 1 << 12 | 1 << 23;
 const PLATFORM_CPUID_FAULTING: u64 = 1 << 31;
+/// AMD's NB_CFG, which is answered on any CPU.
+const NORTHBRIDGE: u32 = 0xC001_001F;
 const HYPERVISOR_RANGE: core::ops::RangeInclusive<u32> = 0x4000_0000..=0x4000_00FF;
 
 impl MsrPolicy {
@@ -199,7 +201,7 @@ impl MsrPolicy {
         use ReadAction::{Host, Refused, Value};
         let value_if = |condition, value| if condition { Value(value) } else { Refused };
         match index {
-            0 | 1 | 0x345 => Value(0),
+            0 | 1 | 0x345 | NORTHBRIDGE => Value(0),
             0x10 => ReadAction::TimeStamp,
             0x17 if self.is_intel() => Host { keep: !0, set: 0 },
             0x8B if self.is_intel() || self.is_amd() => Host { keep: !0, set: 0 },
@@ -245,7 +247,7 @@ impl MsrPolicy {
             {
                 ReadAction::Host { keep: !0, set: 0 }
             }
-            0xC001_0015 | 0xC001_001F => ReadAction::Value(0),
+            0xC001_0015 => ReadAction::Value(0),
             0xC001_0058 if self.has_configuration_window() => ReadAction::Value(0),
             0xC001_0041 | 0xC001_0042 | 0xC001_0061..=0xC001_006B => ReadAction::Value(0),
             0xC001_1029 => ReadAction::Value(2),
@@ -284,7 +286,7 @@ impl MsrPolicy {
             0x140 => self.write_feature_enables(value),
             0x179..=0x17B | 0x280..=0x29F | 0x400..=0x47F => WriteAction::MachineCheck,
             _ if self.is_counter(index) => Ignore,
-            0xE7 | 0xE8 => Ignore,
+            0xE7 | 0xE8 | NORTHBRIDGE => Ignore,
             0x199 | 0x19A | 0x1B0 => only(self.is_intel(), Ignore),
             0x1A0 => Ignore,
             0x4000_0000 => only(value & 0xFFF == 0, WriteAction::HypercallPage(value)),
@@ -339,7 +341,7 @@ impl MsrPolicy {
             return self.unknown_write();
         }
         match index {
-            0xC001_0015 | 0xC001_001F | 0xC001_1029 => WriteAction::Ignore,
+            0xC001_0015 | 0xC001_1029 => WriteAction::Ignore,
             0xC001_0058 if self.has_configuration_window() => WriteAction::Ignore,
             0xC001_0041 | 0xC001_0042 | 0xC001_0061..=0xC001_006B => WriteAction::Ignore,
             0xC001_0010 | 0xC001_0016..=0xC001_001A | 0xC001_001D | 0xC001_0111..=0xC001_0113 => WriteAction::Refused,
