@@ -120,6 +120,11 @@ fn upper_tables() {
     assert_eq!(write(&world, 2, 9, 40 << 12 | P, EditMode::Replace), invalid, "another domain's");
     assert_eq!(write(&world, 3, 7, 4 << 12 | P | Entry::PAT, EditMode::Replace), invalid, "no superpage the short way");
     assert_eq!(write(&world, 3, 7, 4 << 12 | P | Entry::GLOBAL, EditMode::Replace), invalid);
+    assert_eq!(
+        write(&world, 3, 7, 4 << 12 | RW | Entry::GLOBAL, EditMode::Replace),
+        invalid,
+        "not the short way either"
+    );
     // A new table, and the old one dropped: with no budget, in steps.
     assert_eq!(write(&world, 2, 0, 5 << 12 | P, EditMode::Replace), Ok(()));
     world.budget.set(Some(0));

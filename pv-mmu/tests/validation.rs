@@ -254,6 +254,10 @@ fn a_page_written_past_the_caches_is_cleaned_before_it_becomes_a_table() {
     pin(&world, Mfn(10), DRIVER, FrameType::L1).unwrap();
     assert_eq!(*world.cleaned.borrow(), [Mfn(10)]);
     unpin(&world, Mfn(10), DRIVER).unwrap();
+    world.entry(20, 0, 10, RW);
+    pin(&world, Mfn(20), DRIVER, FrameType::L1).unwrap();
+    assert_eq!(world.frame(Mfn(10)).reference().cache_bits(), 0, "write-back again");
+    unpin(&world, Mfn(20), DRIVER).unwrap();
     world.refuse_memory_type.set(true);
     world.entry(21, 0, 11, RW | Entry::PAT);
     assert_eq!(pin(&world, Mfn(21), DRIVER, FrameType::L1), Err(Stop::Errno(Errno::ENOMEM)));
@@ -296,4 +300,12 @@ fn a_dying_domain_keeps_no_pin() {
     world.audit();
     assert_eq!(world.frame(ROOT).type_word().count(), 0);
     assert_eq!(pin(&world, ROOT, DomainId(9), FrameType::L4), Err(Stop::Errno(Errno::EINVAL)));
+    // It dies between the first look and the pin: teardown may have passed the frame already.
+    let world = World::new();
+    tree(&world);
+    world.dies_at_look.set(Some(1));
+    assert_eq!(pin(&world, ROOT, GUEST, FrameType::L4), Ok(()));
+    assert!(world.dying.get());
+    assert_eq!(world.frame(ROOT).type_word().count(), 0, "no pin, and nothing validated");
+    reclaim(&world);
 }

@@ -43,6 +43,8 @@ pub struct World {
     pub flushes: Cell<u32>,
     pub cleaned: RefCell<Vec<Mfn>>,
     pub dying: Cell<bool>,
+    /// The domain is found dying from this look on.
+    pub dies_at_look: Cell<Option<u32>>,
     pub refuse_memory_type: Cell<bool>,
     pub descriptor_pages_unmapped: Cell<u32>,
     pub freed: RefCell<Vec<Mfn>>,
@@ -63,6 +65,7 @@ impl World {
             flushes: Cell::new(0),
             cleaned: RefCell::default(),
             dying: Cell::new(false),
+            dies_at_look: Cell::new(None),
             refuse_memory_type: Cell::new(false),
             descriptor_pages_unmapped: Cell::new(0),
             freed: RefCell::default(),
@@ -274,6 +277,10 @@ impl MmuHost for World {
     }
 
     fn is_dying(&self, _domain: DomainId) -> bool {
+        if let Some(looks) = self.dies_at_look.get() {
+            self.dies_at_look.set(looks.checked_sub(1));
+            self.dying.set(looks == 0);
+        }
         self.dying.get()
     }
 
