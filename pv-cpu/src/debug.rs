@@ -69,10 +69,11 @@ impl DebugRegisters {
 
     /// Writes register `index`. Arguments: the register's number, the value, the guest's CR4.
     ///
-    /// Errors: `ENODEV` for 4 and 5 under CR4.DE and for numbers above 7; `EPERM` for a breakpoint in the hypervisor's
+    /// Errors: `ENODEV` for 4 and 5 under CR4.DE and for numbers above 7; `EINVAL` for bits above 31 in DR6 and DR7; `EPERM` for a breakpoint in the hypervisor's
     /// addresses, DR7.GD, or an I/O breakpoint without CR4.DE.
     pub fn set(&mut self, index: u32, value: u64, guest_cr4: u64) -> Result<Reload> {
         match canonical_index(index, guest_cr4)? {
+            6 | 7 if value >> 32 != 0 => Err(Errno::EINVAL),
             6 => {
                 self.dr6 = value & !DR6_ZEROS | DR6_ONES;
                 Ok(Reload::Nothing)

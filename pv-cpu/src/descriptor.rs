@@ -31,7 +31,7 @@ impl Descriptor {
     /// The descriptor as it may stand in a 64-bit guest's table, or `EINVAL`.
     ///
     /// Anything not present passes. Code and data get privilege level 3. Of the system kinds, type 0 passes (it is the
-    /// upper half of a long-mode call gate) and call gates into guest code do; a gate's own level moves into its target
+    /// upper half of a long-mode call gate) and call gates into guest code do; a gate's level of 3 moves into its target
     /// selector and becomes 0, so that using it faults and can be seen.
     #[inline]
     pub const fn checked(self) -> Result<Descriptor> {
@@ -39,9 +39,11 @@ impl Descriptor {
         if raw & PRESENT == 0 {
             return Ok(self);
         }
-        let raised = raw | LEVEL;
-        if raw & CODE_OR_DATA != 0 || raw & TYPE == 0 {
-            return Ok(Descriptor(raised));
+        if raw & CODE_OR_DATA != 0 {
+            return Ok(Descriptor(raw | LEVEL));
+        }
+        if raw & TYPE == 0 {
+            return Ok(self);
         }
         if raw & TYPE != TYPE_CALL_GATE || raw & GATE_RESERVED != 0 {
             return Err(Errno::EINVAL);
@@ -50,8 +52,7 @@ impl Descriptor {
         if !is_gate_target(selector) {
             return Err(Errno::EINVAL);
         }
-        let target_level = (raised & LEVEL) >> LEVEL_SHIFT;
-        Ok(Descriptor(raised & !LEVEL & !(3 << SELECTOR_SHIFT) | target_level << SELECTOR_SHIFT))
+        Ok(Descriptor(raw & !LEVEL | LEVEL >> LEVEL_SHIFT << SELECTOR_SHIFT))
     }
 }
 

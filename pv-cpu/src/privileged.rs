@@ -260,9 +260,6 @@ fn execute_kernel<H: PrivilegedHost>(
         }
         Operation::WriteDebug(index, general) => {
             let value = operand(registers, general);
-            if index >= 4 && value >> 32 != 0 {
-                return Err(REFUSED);
-            }
             let reload = cpu.debug.set(u32::from(index), value, cpu.control.cr4()).map_err(|_| REFUSED)?;
             if reload == crate::debug::Reload::All {
                 host.load_debug(cpu);

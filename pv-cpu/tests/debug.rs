@@ -48,10 +48,14 @@ fn reserved_bits_and_control() {
     let mut debug = DebugRegisters::default();
     assert_eq!(debug.set(6, 0, 0), Ok(Reload::Nothing));
     assert_eq!(debug.get(6, 0), Ok(0xFFFF_0FF0));
-    assert_eq!(debug.set(6, u64::MAX, 0), Ok(Reload::Nothing));
+    assert_eq!(debug.set(6, 0xFFFF_FFFF, 0), Ok(Reload::Nothing));
     assert_eq!(debug.get(6, 0), Ok(0xFFFF_EFFF));
+    for index in 4..8 {
+        assert_eq!(debug.set(index, 1 << 32, 0), Err(Errno::EINVAL));
+        assert_eq!(debug.set(index, u64::MAX, 0), Err(Errno::EINVAL));
+    }
     assert_eq!(debug.set(7, 1 << 13, 0), Err(Errno::EPERM));
-    assert_eq!(debug.set(7, 0xFFFF_FFFF_0000_D801, 0), Ok(Reload::All));
+    assert_eq!(debug.set(7, 0xD801, 0), Ok(Reload::All));
     assert_eq!(debug.get(7, 0), Ok(0x401));
     assert_eq!(debug.set(0, 0x1000, 0), Ok(Reload::All), "breakpoints are armed");
     assert_eq!(debug.set(7, 0, 0), Ok(Reload::All), "and have to be disarmed");
