@@ -183,6 +183,30 @@ fn nothing_names_the_machine() {
 }
 
 #[test]
+fn the_page_of_locks_says_what_the_code_does() {
+    let page = "docs/locking.md";
+    let with = |rows: &str| {
+        let mut tree = clean();
+        tree.insert(
+            "locks/src/level.rs",
+            "//! Levels.\npub enum Level {\n    /// A.\n    Low = 1,\n    High = 2,\n}\n",
+        );
+        tree.insert("abi/src/a.rs", "//! A file. Not Level::High.\nconst A: Lock = Lock::new(Level::Low, 0);\n");
+        tree.insert("abi/src/b.rs", "//! A file.\nuse log::Level::Lower; // LogLevel::Low\nuse a::SubLevel::Low;\n");
+        tree.insert(page, &format!("# Locks\n| order | level | protects | made in |\n|---|---|---|---|\n{rows}"));
+        findings(&tree)
+    };
+    let low = "| 1 | `Low` | this | `abi/src/a.rs` |\n";
+    let high = "| 2 | `High` | that | none |\n";
+    assert_clean(&with(&format!("{low}{high}")));
+    assert_found(&with(low), page, 0, "no row for level 2 High");
+    assert_found(&with(&format!("{low}{high}| 3 | `Top` | more | none |\n")), page, 6, "has no level 3 Top");
+    assert_found(&with(&format!("{high}{low}")), page, 5, "not in the order");
+    assert_found(&with(&format!("| 1 | `Low` | this | none |\n{high}")), page, 4, "abi/src/a.rs uses Low");
+    assert_found(&with(&format!("{low}| 2 | `High` | that | `abi/src/a.rs` |\n")), page, 5, "does not use High");
+}
+
+#[test]
 fn sources_split_into_code_and_comments() {
     let source = Source::parse(
         "let a = b'\\''; // one\nlet s = \"x \\\n y\"; /* two\nthree */ fn f<'a>() {}\nlet r = br\"//\";",

@@ -4,6 +4,7 @@
 
 pub mod finding;
 pub mod graph;
+pub mod locking;
 pub mod names;
 pub mod run;
 pub mod shape;
