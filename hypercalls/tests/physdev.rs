@@ -87,15 +87,23 @@ fn pirqs_are_mapped_by_kind() {
     let mut host = Fake::new();
     for (kind, source) in [
         (1, "Line { gsi: 16 }".to_string()),
-        (0, format!("Message {{ device: {}, entry: 4, table_base: 61440 }}", device(0))),
-        (3, format!("Message {{ device: {}, entry: 4, table_base: 61440 }}", device(2))),
-        (4, format!("Messages {{ device: {}, count: 4, table_base: 61440 }}", device(2))),
+        (0, format!("Message {{ device: {}, entry: 4, table_base: 61440, index: 16 }}", device(0))),
+        (3, format!("Message {{ device: {}, entry: 4, table_base: 61440, index: 16 }}", device(2))),
+        (4, format!("Messages {{ device: {}, count: 4 }}", device(2))),
     ] {
-        assert_eq!(call(&mut host, Op::MAP_PIRQ, &ask(kind)), Ok(0));
+        let table_base = if kind == 4 { 0 } else { 0xF000 };
+        assert_eq!(call(&mut host, Op::MAP_PIRQ, &MapPirq { table_base, ..ask(kind) }), Ok(0));
         assert_eq!(host.take_effects(), [format!("map (0, {source}, -1)")]);
         let answer: MapPirq = host.memory.get(BASE);
         assert_eq!((answer.pirq, answer.entry), (42, if kind == 4 { 2 } else { 4 }));
+        assert_eq!(answer.kind.0, if kind == 3 { 0 } else { kind }, "the segment has been taken in");
     }
+    assert_eq!(errno(call(&mut host, Op::MAP_PIRQ, &ask(4))), Errno::EINVAL, "several messages have no table");
+    host.refuse.set(Some(Errno::ENODEV));
+    assert_eq!(errno(call(&mut host, Op::MAP_PIRQ, &ask(3))), Errno::ENODEV);
+    let answer: MapPirq = host.memory.get(BASE);
+    assert_eq!((answer.kind.0, answer.pirq, answer.entry), (0, -1, 4), "written back even so");
+    let mut host = Fake::new();
     for kind in [2, 5, -1] {
         assert_eq!(errno(call(&mut host, Op::MAP_PIRQ, &ask(kind))), Errno::EINVAL);
     }
@@ -173,6 +181,10 @@ fn announcements_are_the_control_domains() {
     }
     assert_eq!(errno(physdev(&mut Fake::unprivileged(), Op::PCI_MMCFG_RESERVED, nowhere())), Errno::EPERM);
     assert_eq!(errno(physdev(&mut Fake::new(), Op::PCI_MMCFG_RESERVED, nowhere())), Errno::EFAULT);
+    for flags in [2, u32::MAX] {
+        let window = PciMmcfgReserved { flags, ..PciMmcfgReserved::default() };
+        assert_eq!(errno(call(&mut Fake::new(), Op::PCI_MMCFG_RESERVED, &window)), Errno::EINVAL);
+    }
     let mut host = Fake::new();
     let window = PciMmcfgReserved { address: 0xE000_0000, segment: 0, start_bus: 0, end_bus: 255, flags: 1 };
     assert_eq!(call(&mut host, Op::PCI_MMCFG_RESERVED, &window), Ok(0));

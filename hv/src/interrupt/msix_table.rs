@@ -112,6 +112,7 @@ fn registers_at((physical, length): Range) -> Result<Registers> {
 /// where no table can lie, `ENOMEM`.
 pub fn open(address: PciAddress, stated_base: u64, rights: &Rights) -> Result<()> {
     let found = pci::with(|pci| {
+        reachable(pci, address)?;
         if pci.messages.tables.iter().any(|table| table.address == address) {
             return Ok(None);
         }

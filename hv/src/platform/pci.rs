@@ -273,6 +273,14 @@ pub fn guest_window_write(frame: Mfn, offset: u16, width: u8, value: u32) {
     });
 }
 
+/// Widest store to a read-only device page that is emulated: configuration space takes 4 bytes, elsewhere it is dropped.
+pub fn widest_store(frame: Mfn) -> u8 {
+    let physical = frame.0 << 12;
+    let is_configuration =
+        with(|pci| pci.windows.iter().any(|window| (window.start()..window.end()).contains(&physical)));
+    if is_configuration { 4 } else { 8 }
+}
+
 /// What dom0 says of a window. Errors: `ENODEV` the firmware states no such buses, `EIO` it states another address.
 pub fn judge_window(stated: ConfigurationWindow, rights: &Rights) -> Result<()> {
     let range = with(|pci| {

@@ -10,6 +10,7 @@ use pv_cpu::vcpu::IoBitmap;
 
 use super::Caller;
 use crate::{
+    cpu,
     domain::{self, Domain},
     interrupt::{
         device, io_apic,
@@ -17,6 +18,8 @@ use crate::{
     },
 };
 
+/// Xen has room for so many interrupts a CPU.
+const INTERRUPTS_PER_CPU: u32 = 208;
 /// Vectors of plain MSI that a function can have.
 const MOST_VECTORS: i32 = 32;
 
@@ -46,19 +49,14 @@ impl PhysdevHost for Caller<'_> {
         let domain = domain::find(target.id()).ok_or(Errno::ESRCH)?;
         match source {
             PirqSource::Line { gsi } => map_line(self.domain, domain, gsi, wanted),
-            PirqSource::Message { device, entry, table_base: 0 } => {
-                // The entry means nothing to plain MSI.
-                let _ = entry;
-                map_message(domain, (device, Which::Plain), 0, wanted)
-            }
-            PirqSource::Message { device, entry, table_base } => {
+            PirqSource::Message { device, entry, table_base, index } => {
+                check_index(index)?;
                 // No table has a negative entry; the device is looked for first.
-                let which = Which::Entry(u32::try_from(entry).unwrap_or(u32::MAX));
+                let entry = u32::try_from(entry).unwrap_or(u32::MAX);
+                let which = if table_base == 0 { Which::Plain } else { Which::Entry(entry) };
                 map_message(domain, (device, which), table_base, wanted)
             }
-            PirqSource::Messages { device, count, table_base } => {
-                map_messages(domain, device, (count, table_base), wanted)
-            }
+            PirqSource::Messages { device, count } => map_messages(domain, device, count, wanted),
         }
     }
 
@@ -126,16 +124,20 @@ fn map_message(domain: &Domain, source: (PciAddress, Which), base: u64, wanted: 
     })
 }
 
-/// Several vectors need interrupt remapping, which is not there; one is an ordinary message.
-fn map_messages(
-    domain: &Domain,
-    device: PciAddress,
-    (count, table_base): (i32, u64),
-    wanted: i32,
-) -> Result<MappedPirq> {
-    if table_base != 0 {
-        return Err(Errno::EINVAL);
+/// Interrupts of messages are made when they are mapped, so their numbers cannot be asked for. Errors: `EPERM` for what
+/// could be the number of one, `EINVAL` for what could not.
+fn check_index(index: i32) -> Result<()> {
+    let lines = io_apic::line_count();
+    let end = (cpu::count() as u32).saturating_mul(INTERRUPTS_PER_CPU).max(8 * lines);
+    match u32::try_from(index) {
+        Err(_) if index == -1 => Ok(()),
+        Ok(index) if (lines..end).contains(&index) => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
     }
+}
+
+/// Several vectors need interrupt remapping, which is not there; one is an ordinary message.
+fn map_messages(domain: &Domain, device: PciAddress, count: i32, wanted: i32) -> Result<MappedPirq> {
     if wanted < 0 && !(1..=MOST_VECTORS).contains(&count) {
         return Err(Errno::EDOM);
     }

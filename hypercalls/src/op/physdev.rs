@@ -50,8 +50,10 @@ pub enum PirqSource {
         device: PciAddress,
         /// MSI-X entry; meaningless for plain MSI.
         entry: i32,
-        /// Machine address of the MSI-X table, 0 for plain MSI.
+        /// Machine address of the memory that holds the MSI-X table, 0 for plain MSI.
         table_base: u64,
+        /// The machine's own number for the interrupt, -1 for a new one.
+        index: i32,
     },
     /// Several plain MSI vectors in a row.
     Messages {
@@ -59,8 +61,6 @@ pub enum PirqSource {
         device: PciAddress,
         /// How many are wanted.
         count: i32,
-        /// Machine address of an MSI-X table, which has no place here.
-        table_base: u64,
     },
 }
 
@@ -220,28 +220,41 @@ fn irq_status<H: PhysdevHost + GuestMemory>(host: &mut H, argument: GuestHandle<
     guest::write(host, argument, &request)
 }
 
+/// Several messages have no table. The request is written back even if the call fails, its kind without the segment.
 /// Errors: `EFAULT`, `ESRCH`, `EPERM`, `EINVAL` for an unknown kind, and those of [`PhysdevHost::pirq_map`].
 fn map_pirq<H: PhysdevHost + Policy + GuestMemory>(host: &mut H, argument: GuestHandle<MapPirq>) -> Result<()> {
     let mut request = guest::read(host, argument)?;
-    let target = authority::find(host, request.domain)?.device_model(host)?;
-    let source = source(&request)?;
-    let mapped = host.pirq_map(target, source, request.pirq)?;
-    request.pirq = mapped.pirq;
-    if request.kind == MapPirqType::MULTI_MSI {
-        request.entry = mapped.vectors;
+    if request.kind == MapPirqType::MULTI_MSI && request.table_base != 0 {
+        return Err(Errno::EINVAL);
     }
-    guest::write(host, argument, &request)
+    let outcome = map_for_target(host, &request);
+    if let Ok(mapped) = outcome {
+        request.pirq = mapped.pirq;
+        if request.kind == MapPirqType::MULTI_MSI {
+            request.entry = mapped.vectors;
+        }
+    }
+    if request.kind == MapPirqType::MSI_SEG {
+        request.kind = MapPirqType::MSI;
+    }
+    guest::write(host, argument, &request)?;
+    outcome.map(|_| ())
+}
+
+fn map_for_target<H: PhysdevHost + Policy>(host: &mut H, request: &MapPirq) -> Result<MappedPirq> {
+    let target = authority::find(host, request.domain)?.device_model(host)?;
+    host.pirq_map(target, source(request)?, request.pirq)
 }
 
 fn source(request: &MapPirq) -> Result<PirqSource> {
     let on_segment = |segment: u16| PciAddress { segment, bus: request.bus as u8, devfn: request.devfn as u8 };
     let named = on_segment((request.bus as u32 >> 16) as u16);
-    let (entry, table_base) = (request.entry, request.table_base);
+    let (index, entry, table_base) = (request.index, request.entry, request.table_base);
     match request.kind {
-        MapPirqType::GSI => Ok(PirqSource::Line { gsi: request.index }),
-        MapPirqType::MSI => Ok(PirqSource::Message { device: on_segment(0), entry, table_base }),
-        MapPirqType::MSI_SEG => Ok(PirqSource::Message { device: named, entry, table_base }),
-        MapPirqType::MULTI_MSI => Ok(PirqSource::Messages { device: named, count: entry, table_base }),
+        MapPirqType::GSI => Ok(PirqSource::Line { gsi: index }),
+        MapPirqType::MSI => Ok(PirqSource::Message { device: on_segment(0), entry, table_base, index }),
+        MapPirqType::MSI_SEG => Ok(PirqSource::Message { device: named, entry, table_base, index }),
+        MapPirqType::MULTI_MSI => Ok(PirqSource::Messages { device: named, count: entry }),
         _ => Err(Errno::EINVAL),
     }
 }

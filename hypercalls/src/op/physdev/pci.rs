@@ -60,7 +60,8 @@ pub trait PciHost {
     fn pci_prepare_table(&mut self, authority: ControlDomain, device: PciAddress) -> Result<()>;
     /// They may move again. Errors: `ENODEV`, `EBUSY`.
     fn pci_release_table(&mut self, authority: ControlDomain, device: PciAddress) -> Result<()>;
-    /// Learns whether a window may be used. Errors: `ENODEV` for a window the firmware does not state, `EINVAL`.
+    /// Learns whether a window may be used. Errors: `ENODEV` for buses the firmware states no window of, `EIO` for
+    /// another address than it states.
     fn pci_window(&mut self, authority: ControlDomain, window: ConfigurationWindow) -> Result<()>;
 }
 
@@ -91,6 +92,9 @@ where
             // Privilege comes before the pointer here, unlike elsewhere.
             let authority = authority::control_domain(host)?;
             let request: PciMmcfgReserved = guest::read(host, argument.cast())?;
+            if request.flags & !MMCFG_RESERVED != 0 {
+                return Err(Errno::EINVAL.into());
+            }
             host.pci_window(authority, window(&request))?;
         }
         PhysdevOperation::PCI_DEVICE_REMOVE
