@@ -26,6 +26,11 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     stop()
 }
 
+/// Whether the machine has stopped.
+pub fn is_stopped() -> bool {
+    STOPPED.load(Relaxed)
+}
+
 /// Stops the machine after a fatal error.
 pub fn stop() -> ! {
     if !STOPPED.swap(true, Relaxed) {
@@ -34,5 +39,5 @@ pub fn stop() -> ! {
              (XEN) ****************************************\n"
         ));
     }
-    crate::boot::sequence::end_after_panic()
+    crate::platform::power::end_after_crash()
 }

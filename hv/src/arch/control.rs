@@ -147,3 +147,17 @@ pub fn write_back_caches() {
     // SAFETY: changes no memory contents.
     unsafe { asm!("wbinvd", options(nostack, preserves_flags)) };
 }
+
+/// Resets this CPU by an exception nobody can handle: the last resort of a reboot.
+pub fn triple_fault() -> ! {
+    let nothing: [u64; 2] = [0; 2];
+    // SAFETY: there is no way back, on purpose.
+    unsafe { asm!("lidt [{}]", "int3", "ud2", in(reg) nothing.as_ptr(), options(noreturn)) }
+}
+
+/// Exchanges the two GS bases: the guest's kernel has one, its user mode the other.
+#[inline]
+pub fn swap_gs() {
+    // SAFETY: the hypervisor uses no segment bases.
+    unsafe { asm!("swapgs", options(nomem, nostack, preserves_flags)) };
+}

@@ -192,11 +192,7 @@ fn read_multiboot2(information: u64) -> Option<LoaderInfo> {
     }
     if let Some(map) = tags.memory_map_tag() {
         for area in map.memory_areas() {
-            info.add_region(Region {
-                start: area.start_address(),
-                length: area.size(),
-                kind: u32::from(area.typ()),
-            });
+            info.add_region(Region { start: area.start_address(), length: area.size(), kind: u32::from(area.typ()) });
         }
     }
     Some(info)

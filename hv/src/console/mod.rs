@@ -1,5 +1,9 @@
 //! Output and input of the hypervisor's own console.
 
+pub mod debug_keys;
+mod guest;
+pub mod input;
+pub mod keys;
 pub mod log;
 pub mod output;
 pub mod ring;

@@ -19,10 +19,8 @@ pub struct Console {
     pub ring: Ring,
 }
 
-static CONSOLE: Lock<Console> = Lock::new(
-    Level::Console,
-    Console { serial: Some(Serial::new(serial::COM1)), vga: Vga::new(), ring: Ring::new() },
-);
+static CONSOLE: Lock<Console> =
+    Lock::new(Level::Console, Console { serial: Some(Serial::new(serial::COM1)), vga: Vga::new(), ring: Ring::new() });
 
 impl Console {
     /// Writes bytes to every device; a line feed gets its carriage return on the serial line.
@@ -37,6 +35,13 @@ impl Console {
             self.vga.put(byte);
             self.ring.put(byte);
         }
+    }
+}
+
+impl Console {
+    /// Writes bytes of dom0: they go everywhere ours go, byte by byte as they are.
+    pub fn write_guest(&mut self, bytes: &[u8]) {
+        self.write_bytes(bytes);
     }
 }
 
@@ -62,6 +67,20 @@ pub fn emergency(arguments: fmt::Arguments<'_>) {
         }
         core::hint::spin_loop();
     }
-    let mut serial_only = Console { serial: Some(Serial::new(serial::COM1)), vga: Vga::new(), ring: Ring::new() };
-    let _ = serial_only.write_fmt(arguments);
+    let _ = SerialOnly(Serial::new(serial::COM1)).write_fmt(arguments);
+}
+
+/// The serial line alone: small enough for any stack.
+struct SerialOnly(Serial);
+
+impl Write for SerialOnly {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                self.0.send(b'\r');
+            }
+            self.0.send(byte);
+        }
+        Ok(())
+    }
 }

@@ -1,6 +1,6 @@
 //! Each CPU's block of address space: its stacks, its descriptor table and the page SYSCALL enters through.
 //!
-//! Blocks are 64 KiB apart, so that the stack pointer alone tells which CPU runs: no segment register is spent on it.
+//! Blocks are 256 KiB apart, so that the stack pointer alone tells which CPU runs: no segment register is spent on it.
 //!
 //! ```text
 //!  page  0      SYSCALL entry, one frame shared by all CPUs, execute only
@@ -8,8 +8,9 @@
 //!  page  2      guard          page 3   double-fault stack
 //!  page  4      guard          page 5   NMI stack
 //!  page  6      guard          page 7   machine-check stack
-//!  page  8      guard          pages 9 to 15   main stack, CpuInfo at its very top
+//!  pages 8 to 56   guard       pages 57 to 63  main stack, CpuInfo at its very top
 //! ```
+//! While dom0 is built, the boot CPU's main stack reaches further down: decompressors are hungry.
 //! Context: `CpuInfo` belongs to its CPU alone; other CPUs use [`super::Cpu`].
 
 #![expect(unsafe_code, reason = "derives the CPU's own data from its stack pointer")]
@@ -27,12 +28,14 @@ use crate::{
 };
 
 /// Bytes of a block.
-pub const BLOCK_SIZE: u64 = 1 << 16;
+pub const BLOCK_SIZE: u64 = 1 << 18;
 const PAGE: u64 = 4096;
 const DESCRIPTOR_PAGE: u64 = 1;
 /// Stack page of each exception that has a stack of its own: double fault, NMI, machine check.
 const OWN_STACK_PAGES: [u64; 3] = [3, 5, 7];
-const MAIN_STACK_PAGES: core::ops::Range<u64> = 9..16;
+const MAIN_STACK_PAGES: core::ops::Range<u64> = 57..64;
+/// Pages that are added below the main stack for a while.
+const EXTRA_STACK_PAGES: core::ops::Range<u64> = 9..57;
 
 /// What lies at the top of a CPU's main stack. The register file comes first: TSS.rsp0 points at its end.
 #[repr(C)]
@@ -49,8 +52,7 @@ const _: () = {
 };
 
 /// Offset of the saved stack pointer from the start of the block, for the SYSCALL entry.
-pub const REGISTERS_RSP: u64 =
-    BLOCK_SIZE - size_of::<CpuInfo>() as u64 + core::mem::offset_of!(Registers, rsp) as u64;
+pub const REGISTERS_RSP: u64 = BLOCK_SIZE - size_of::<CpuInfo>() as u64 + core::mem::offset_of!(Registers, rsp) as u64;
 
 /// Start of a CPU's block.
 pub const fn base(cpu: usize) -> u64 {
@@ -84,6 +86,25 @@ pub fn map(cpu: usize, syscall_page: u64) -> Result<Mfn> {
         tables::map(root, base(cpu) + page * PAGE, frame.address().0, Size::Page, entry::DATA, &mut source)?;
     }
     Ok(descriptor_frame)
+}
+
+/// Runs `work` with a deeper main stack. Context: boot CPU, before guests run. Errors: `ENOMEM`.
+pub fn with_deep_stack<R>(cpu: usize, work: impl FnOnce() -> R) -> Result<R> {
+    let root = physical::root();
+    for page in EXTRA_STACK_PAGES {
+        let target = physical::allocate_zeroed()?.address().0;
+        let address = base(cpu) + page * PAGE;
+        tables::map(root, address, target, Size::Page, entry::DATA, &mut physical::allocate_zeroed)?;
+    }
+    let result = work();
+    for page in EXTRA_STACK_PAGES {
+        let address = base(cpu) + page * PAGE;
+        if let Some(old) = tables::unmap(root, address, Size::Page) {
+            control::invalidate_page(address);
+            physical::free(entry::frame(old), frame_allocator::Order(0));
+        }
+    }
+    Ok(result)
 }
 
 /// Puts the CPU's own record where [`this_info`] finds it. Context: before the CPU runs on its block.
@@ -130,9 +151,14 @@ fn unreachable_cpu() -> ! {
     panic!("a CPU runs without its record")
 }
 
+/// Where the main stack of a CPU starts, aligned as after a call has pushed its return address.
+pub const fn main_stack(cpu: usize) -> u64 {
+    base(cpu) + BLOCK_SIZE - size_of::<CpuInfo>() as u64 - 8
+}
+
 /// Leaves the boot stack for the CPU's main stack and goes on with `next`.
 pub fn run_on_main_stack(cpu: usize, next: extern "C" fn() -> !) -> ! {
-    let top = base(cpu) + BLOCK_SIZE - size_of::<CpuInfo>() as u64 - 8;
+    let top = main_stack(cpu);
     // SAFETY: the stack below CpuInfo is mapped and unused; `next` never returns, so nothing of the old stack is needed.
     unsafe {
         core::arch::asm!("mov rsp, {top}", "xor ebp, ebp", "call {next}", "ud2", top = in(reg) top, next = in(reg) next,
@@ -147,4 +173,10 @@ pub fn run_on_main_stack(cpu: usize, next: extern "C" fn() -> !) -> ! {
 pub unsafe fn registers<'a>() -> &'a mut Registers {
     // SAFETY: duty 1 makes the reference exclusive; other CPUs never reach this CpuInfo.
     unsafe { &mut *this_info().registers.get() }
+}
+
+/// The guest registers, for the one fault handler that abandons the stack it runs on.
+pub fn take_registers() -> &'static mut Registers {
+    // SAFETY: 1. the entry whose return failed has given its reference up, and the caller never returns.
+    unsafe { registers() }
 }

@@ -31,8 +31,6 @@ pub mod cr4 {
     pub const OSFXSR: u64 = 1 << 9;
     /// SIMD exceptions.
     pub const OSXMMEXCPT: u64 = 1 << 10;
-    /// User-mode instruction prevention.
-    pub const UMIP: u64 = 1 << 11;
     /// FS/GS base instructions.
     pub const FSGSBASE: u64 = 1 << 16;
     /// XSAVE.
@@ -54,12 +52,12 @@ pub fn host_cr4() -> u64 {
 /// Decides on features from the boot CPU and patches the entry code. Context: boot CPU, before text is read-only.
 pub fn detect() {
     let cpuid = CpuId::new();
+    // UMIP stays off: Xen lets PV guests use SGDT and its kin on CPUs that could forbid them, and so do we.
     let mut value = cr4::PAE | cr4::MCE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT | cr4::DE;
     if let Some(extended) = cpuid.get_extended_feature_info() {
         let table = [
             (extended.has_smep(), cr4::SMEP),
             (extended.has_smap(), cr4::SMAP),
-            (extended.has_umip(), cr4::UMIP),
             (extended.has_fsgsbase(), cr4::FSGSBASE),
         ];
         value |= table.iter().filter(|(present, _)| *present).map(|(_, bit)| bit).sum::<u64>();
@@ -115,4 +113,10 @@ pub fn enable(cpu: usize) {
     unsafe { control::write_msr(SYSENTER_ESP, stack) };
     // SAFETY: as above.
     unsafe { control::write_msr(SYSENTER_EIP, target) };
+}
+
+/// Bits of CR4 that a guest may choose and this CPU has.
+pub fn guest_cr4_policy() -> u64 {
+    let host = host_cr4();
+    cr4::TSD | cr4::DE | host & (cr4::FSGSBASE | cr4::OSXSAVE)
 }

@@ -1,8 +1,10 @@
 //! What each processor has of its own.
 
 pub mod block;
+pub mod extended_state;
 pub mod features;
-mod record;
+pub mod record;
+pub mod smp;
 pub mod start;
 
 pub use record::{Cpu, Work, all, by_index, count, this};

@@ -3,13 +3,19 @@
 //! Records are made before their CPU starts and live for good. Fields are atomics or locks; what a CPU keeps to itself is
 //! in [`super::block::CpuInfo`].
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::{AcqRel, Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
 
-use abi::Mfn;
+use abi::{Errno, Mfn, Result};
+use locks::Lock;
+use pv_mmu::DropQueue;
+use scheduler::Queue;
 use spin::Once;
 
 use super::block;
-use crate::arch::descriptors::TaskState;
+use crate::{arch::descriptors::TaskState, sched::queue};
 
 /// Most CPUs that are used; the width of affinity masks.
 pub const MAX_CPUS: usize = 64;
@@ -31,6 +37,8 @@ impl Work {
     pub const TIME: Work = Work(1 << 4);
     /// Stop: this CPU is going offline.
     pub const OFFLINE: Work = Work(1 << 5);
+    /// Let the next one run first.
+    pub const YIELD: Work = Work(1 << 6);
 }
 
 /// One processor.
@@ -51,20 +59,33 @@ pub struct Cpu {
     pub online: AtomicBool,
     /// Flush clock when it last flushed everything.
     pub flushed_at: AtomicU32,
+    /// Flushes that others asked for.
+    pub flush_requests: AtomicU32,
+    /// The last request that was answered.
+    pub flush_answers: AtomicU32,
     /// Page-table root in use, so that others know whether a flush concerns it.
     pub root: AtomicU64,
     /// Whether it waits in the idle loop.
     pub idle: AtomicBool,
+    /// vCPUs that wait to run here.
+    pub queue: Lock<Queue>,
+    /// Table drops of work that no vCPU stands for.
+    pub drops: DropQueue,
+    /// What the local APIC timer is set to, nanoseconds of system time.
+    pub next_deadline: AtomicU64,
+    /// When the current vCPU must give way to those that wait.
+    pub slice_end: AtomicU64,
 }
 
 static CPUS: [Once<Cpu>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 impl Cpu {
-    /// Adds a CPU to the list. `None` when the list is full.
-    pub fn add(apic_id: u32, acpi_id: u32, descriptor_frame: Mfn) -> Option<&'static Cpu> {
+    /// Adds a CPU to the list. Errors: `ENOSPC` when the list is full, `ENOMEM`.
+    pub fn add(apic_id: u32, acpi_id: u32, descriptor_frame: Mfn) -> Result<&'static Cpu> {
         let index = COUNT.load(Relaxed);
-        let slot = CPUS.get(index)?;
+        let slot = CPUS.get(index).ok_or(Errno::ENOSPC)?;
+        let queue = queue::create(index)?;
         let cpu = slot.call_once(|| Cpu {
             index,
             apic_id,
@@ -74,11 +95,17 @@ impl Cpu {
             work: AtomicU32::new(0),
             online: AtomicBool::new(false),
             flushed_at: AtomicU32::new(0),
+            flush_requests: AtomicU32::new(0),
+            flush_answers: AtomicU32::new(0),
             root: AtomicU64::new(0),
             idle: AtomicBool::new(false),
+            queue,
+            drops: DropQueue::new(),
+            next_deadline: AtomicU64::new(u64::MAX),
+            slice_end: AtomicU64::new(u64::MAX),
         });
         COUNT.store(index + 1, Release);
-        Some(cpu)
+        Ok(cpu)
     }
 
     /// Asks for `work` at this CPU's next pass through the gate; true when it had none of that kind waiting.

@@ -2,4 +2,5 @@
 
 pub mod from_guest;
 pub mod from_hypervisor;
+pub mod gate;
 pub mod stubs;

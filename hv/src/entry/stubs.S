@@ -232,7 +232,7 @@ entry_fault_as_panic:
     ud2
     .cfi_endproc
 
-# Accesses that may fault. Each range in .fixup is {first, end, continue at}: a fault inside it continues there.
+# Accesses that may fault. Each range in .fixup is first, end, continue at: a fault inside it continues there.
 .macro FIXUP first, end, target
     .pushsection .fixup, "a"
     .quad \first, \end, \target

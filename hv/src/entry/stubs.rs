@@ -88,6 +88,14 @@ pub fn unwind_from(registers: &Registers) -> ! {
     unsafe { entry_unwind_from(registers) }
 }
 
+/// The five words that a failed IRET would have loaded: rip, cs, rflags, rsp, ss.
+pub fn iret_frame(stack_pointer: u64) -> (u64, u64, u64, u64, u64) {
+    // SAFETY: the stack pointer at the one IRET instruction points at five words of this CPU's register file.
+    let words = unsafe { *(stack_pointer as *const [u64; 5]) };
+    let [rip, cs, rflags, rsp, ss] = words;
+    (rip, cs, rflags, rsp, ss)
+}
+
 /// A range of instructions that may fault, and where to go on.
 #[repr(C)]
 struct Fixup {

@@ -252,7 +252,8 @@ fn vector_for(irq: Irq, interrupt: &Interrupt) -> Result<Vector> {
 
 /// APIC id of a CPU for which interrupts can be sent to; the boot CPU's when the wanted one cannot be named.
 pub fn destination(cpu: usize) -> u8 {
-    let reachable = |index| cpu::by_index(index).and_then(|cpu| u8::try_from(cpu.apic_id).ok()).filter(|id| *id != 0xFF);
+    let reachable =
+        |index| cpu::by_index(index).and_then(|cpu| u8::try_from(cpu.apic_id).ok()).filter(|id| *id != 0xFF);
     reachable(cpu).or_else(|| reachable(0)).unwrap_or(0)
 }
 

@@ -126,9 +126,9 @@ impl Messages {
     }
 
     fn has(&self, address: PciAddress, is_kind: impl Fn(Behind) -> bool) -> bool {
-        self.mappings.iter().any(|mapping| {
-            mapping.address == address && mapping.state != State::Orphaned && is_kind(mapping.behind)
-        })
+        self.mappings
+            .iter()
+            .any(|mapping| mapping.address == address && mapping.state != State::Orphaned && is_kind(mapping.behind))
     }
 }
 

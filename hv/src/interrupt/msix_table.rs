@@ -90,9 +90,8 @@ fn frames((first, length): Range) -> core::ops::Range<u64> {
 
 /// Whether a range is plain device memory: no RAM, and nothing that the hypervisor keeps from everybody.
 fn is_device_memory(range: Range, rights: &Rights) -> bool {
-    let is_ram = |frame| {
-        frame_table::frames().get(Mfn(frame)).is_some_and(|info| info.reference().owner() != DomainId::IO)
-    };
+    let is_ram =
+        |frame| frame_table::frames().get(Mfn(frame)).is_some_and(|info| info.reference().owner() != DomainId::IO);
     frames(range).all(|frame| !is_ram(frame) && rights.memory_access(Mfn(frame)) != IoAccess::Denied)
 }
 

@@ -7,7 +7,7 @@
 use abi::{Errno, Mfn, Result};
 use frame_allocator::FrameAllocator;
 
-use super::{boot_frames::BootFrames, entry, image, layout, physical, tables, tables::Size, window};
+use super::{boot_frames::BootFrames, entry, frame_table, image, layout, physical, tables, tables::Size, window};
 use crate::{arch::control, boot::loader::LoaderInfo};
 
 /// What boot must know about memory afterwards.
@@ -47,6 +47,7 @@ pub fn initialise(info: &LoaderInfo) -> Result<Memory> {
     // SAFETY: 1. only PGE is added.
     unsafe { control::write_cr4(control::read_cr4() | 1 << 7) };
     window::set_frame_limit(memory.frame_limit);
+    frame_table::open(memory.frame_limit);
 
     physical::start_boot(frames, root);
     physical::start_allocator(FrameAllocator::new(memory.frame_limit)?)?;
@@ -55,11 +56,7 @@ pub fn initialise(info: &LoaderInfo) -> Result<Memory> {
 
 fn map_image(root: Mfn, frames: &mut BootFrames) -> Result<()> {
     let sections = image::sections();
-    let parts = [
-        (sections.text, entry::CODE),
-        (sections.rodata, entry::CONSTANT),
-        (sections.data, entry::DATA),
-    ];
+    let parts = [(sections.text, entry::CODE), (sections.rodata, entry::CONSTANT), (sections.data, entry::DATA)];
     for (range, rights) in parts {
         for address in range.step_by(4096) {
             let target = image::physical(address);
@@ -78,7 +75,8 @@ fn map_direct(root: Mfn, usable: &BootFrames, frames: &mut BootFrames) -> Result
         while frame < end {
             let size = if frame.is_multiple_of(512) && end - frame >= 512 { Size::Large } else { Size::Page };
             let target = frame << 12;
-            let mapped = tables::map(root, layout::DIRECT_MAP + target, target, size, entry::DATA, &mut || frames.take(1, 1));
+            let mapped =
+                tables::map(root, layout::DIRECT_MAP + target, target, size, entry::DATA, &mut || frames.take(1, 1));
             // Firmware maps may overlap; the first mapping of a frame is as good as the second.
             if mapped.is_err_and(|errno| errno != Errno::EEXIST) {
                 return mapped;
@@ -89,23 +87,35 @@ fn map_direct(root: Mfn, usable: &BootFrames, frames: &mut BootFrames) -> Result
     Ok(())
 }
 
-/// Frame table and both views of the machine-to-physical table, mapped where there is memory only.
+/// Frame table and both views of the machine-to-physical table. The frame table is mapped without holes, so that any
+/// MFN below the limit has a record; the other is mapped only where there is memory, so that reading a hole faults.
 fn map_frame_tables(root: Mfn, usable: &BootFrames, frames: &mut BootFrames) -> Result<()> {
-    let record = super::frame_table::RECORD_SIZE;
-    let frames_per_block = (2 << 20) / record;
-    for (first, end) in usable.ranges().iter().copied().filter(|(first, end)| first < end) {
-        for block in first / frames_per_block..=(end - 1) / frames_per_block {
-            let address = layout::FRAME_TABLE + (block << 21);
-            if tables::lookup(root, address).is_none() {
-                let target = frames.take(512, 512)?.address().0;
-                tables::map(root, address, target, Size::Large, entry::DATA, &mut || frames.take(1, 1))?;
+    let is_memory = |frame: u64| usable.ranges().iter().any(|&(first, end)| (first..end).contains(&frame));
+    let has_memory = |range: core::ops::Range<u64>| {
+        usable.ranges().iter().any(|&(first, end)| first < end && first < range.end && range.start < end)
+    };
+    let mut shared_hole = None;
+    for block in 0..frames.end().div_ceil(frame_table::RECORDS_PER_BLOCK) {
+        let first = block * frame_table::RECORDS_PER_BLOCK;
+        let memory_here = has_memory(first..first + frame_table::RECORDS_PER_BLOCK);
+        let (target, rights) = match shared_hole {
+            Some(hole) if !memory_here => (hole, entry::CONSTANT),
+            _ => {
+                let target = frames.take(512, 512)?;
+                frame_table::fill_block(target, first, is_memory);
+                if !memory_here {
+                    shared_hole = Some(target);
+                }
+                (target, if memory_here { entry::DATA } else { entry::CONSTANT })
             }
-        }
-        for block in first / FRAMES_PER_TABLE_BLOCK..=(end - 1) / FRAMES_PER_TABLE_BLOCK {
-            let writable = layout::MACHINE_TO_PHYSICAL_WRITABLE + (block << 21);
-            if tables::lookup(root, writable).is_none() {
-                map_machine_to_physical(root, block, frames)?;
-            }
+        };
+        let address = layout::FRAME_TABLE + (block << 21);
+        tables::map(root, address, target.address().0, Size::Large, rights, &mut || frames.take(1, 1))?;
+    }
+    for block in 0..frames.end().div_ceil(FRAMES_PER_TABLE_BLOCK) {
+        let first = block * FRAMES_PER_TABLE_BLOCK;
+        if has_memory(first..first + FRAMES_PER_TABLE_BLOCK) {
+            map_machine_to_physical(root, block, frames)?;
         }
     }
     Ok(())

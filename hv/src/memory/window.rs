@@ -150,3 +150,38 @@ pub fn multiboot2(bytes: &'static [u8]) -> Option<multiboot2::BootInformation<'s
     // it while boot lasts, and the result does not outlive boot.
     unsafe { multiboot2::BootInformation::load(bytes.as_ptr().cast()) }.ok()
 }
+
+/// The shared page of a domain.
+pub fn shared_info(mfn: Mfn) -> &'static event_channels::SharedInfo {
+    let pointer = address(mfn) as *const event_channels::SharedInfo;
+    // SAFETY: as in `words`: mapped for good, all atomics, and smaller than the frame (asserted in its crate).
+    unsafe { &*pointer }
+}
+
+/// A vCPU's event block at `offset` of a frame; `None` when it would leave the frame or is not 8-byte aligned.
+pub fn vcpu_info(mfn: Mfn, offset: u32) -> Option<&'static event_channels::VcpuInfo> {
+    let size = size_of::<event_channels::VcpuInfo>();
+    let offset = usize::try_from(offset).ok()?;
+    if !offset.is_multiple_of(8) || offset + size > 4096 {
+        return None;
+    }
+    let pointer = (address(mfn) + offset as u64) as *const event_channels::VcpuInfo;
+    // SAFETY: as in `words`; inside the frame and aligned (checked).
+    Some(unsafe { &*pointer })
+}
+
+/// Writes back and drops the cache lines of part of a frame. Panics when the range leaves the frame.
+pub fn flush_cache_lines(mfn: Mfn, offset: usize, length: usize) {
+    /// No CPU with long mode has shorter lines.
+    const LINE: u64 = 64;
+    assert!(offset + length <= 4096, "range leaves its frame");
+    let start = address(mfn) + offset as u64;
+    let mut line = start & !(LINE - 1);
+    while line < start + length as u64 {
+        // SAFETY: the line is mapped; its contents do not change.
+        unsafe { core::arch::asm!("clflush [{}]", in(reg) line, options(nostack, preserves_flags)) };
+        line += LINE;
+    }
+    // SAFETY: orders the flushes before what follows; no other effect.
+    unsafe { core::arch::asm!("mfence", options(nostack, preserves_flags)) };
+}

@@ -22,12 +22,7 @@ use locks::{Level, Lock};
 use x86_64::instructions::port::Port;
 
 use super::{firmware, memory_map};
-use crate::{
-    arch::port,
-    domain::rights::Rights,
-    interrupt::msi::Messages,
-    memory::device::Registers,
-};
+use crate::{arch::port, domain::rights::Rights, interrupt::msi::Messages, memory::device::Registers};
 
 const ADDRESS_PORT: u16 = 0xCF8;
 const DATA_PORT: u16 = 0xCFC;
@@ -288,8 +283,7 @@ pub fn judge_window(stated: ConfigurationWindow, rights: &Rights) -> Result<()> 
             .windows
             .iter_mut()
             .find(|window| {
-                window.range.segment == stated.segment
-                    && window.range.buses == (stated.first_bus, stated.last_bus)
+                window.range.segment == stated.segment && window.range.buses == (stated.first_bus, stated.last_bus)
             })
             .ok_or(Errno::ENODEV)?;
         if window.range.address != stated.address {
@@ -305,7 +299,8 @@ pub fn judge_window(stated: ConfigurationWindow, rights: &Rights) -> Result<()> 
 pub fn protect_windows(rights: &Rights) -> Result<()> {
     // Copied out: rights have a lock of a lower level.
     let mut index = 0;
-    while let Some(range) = with(|pci| pci.windows.get(index).map(|window| (window.in_use, window.start(), window.end())))
+    while let Some(range) =
+        with(|pci| pci.windows.get(index).map(|window| (window.in_use, window.start(), window.end())))
     {
         if let (true, start, end) = range {
             protect((start, end), rights)?;

@@ -119,9 +119,9 @@ fn map_line(caller: &Domain, domain: &Domain, gsi: i32, wanted: i32) -> Result<M
 fn map_message(domain: &Domain, source: (PciAddress, Which), base: u64, wanted: i32) -> Result<MappedPirq> {
     // Tables are guarded against the domain that could otherwise write to them.
     let guarded = domain::hardware_domain().ok_or(Errno::ENODEV)?;
-    domain.interrupts.map_message(wanted, |interrupt, destination| {
-        msi::map(source, base, &guarded.rights, interrupt, destination)
-    })
+    domain
+        .interrupts
+        .map_message(wanted, |interrupt, destination| msi::map(source, base, &guarded.rights, interrupt, destination))
 }
 
 /// Interrupts of messages are made when they are mapped, so their numbers cannot be asked for. Errors: `EPERM` for what

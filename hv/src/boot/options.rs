@@ -1,0 +1,145 @@
+//! The hypervisor's options: read once from its command line, then put into effect or kept for whoever asks.
+//!
+//! Nothing here stops a boot: what is not understood, or not there, is named in a warning. Context: [`apply`] runs on the
+//! boot CPU, before memory is set up; it takes the console's lock and allocates nothing.
+
+use boot_options::{BootOptions, CommandLine, ConsoleOptions, LogLevel, SerialOptions, Timestamps, Warning};
+use log::LevelFilter;
+use spin::Once;
+
+use super::loader::{LoaderInfo, Module};
+use crate::{
+    console::{log as console_log, output, serial::Serial},
+    interrupt::local_apic::X2Apic,
+    platform::power,
+};
+
+static OPTIONS: Once<BootOptions<'static>> = Once::new();
+static FOR_DOM0: Once<&'static str> = Once::new();
+static DEFAULT: BootOptions<'static> = BootOptions::DEFAULT;
+
+/// A loader that puts no image name in front of the options; our own line comes without it already.
+const NO_IMAGE_NAME: &str = "GRUB 2";
+
+/// Everything that was asked for; defaults before [`apply`].
+pub fn get() -> &'static BootOptions<'static> {
+    OPTIONS.get().unwrap_or(&DEFAULT)
+}
+
+/// What our command line has for dom0's, behind " -- ".
+pub fn for_dom0() -> &'static str {
+    FOR_DOM0.get().copied().unwrap_or_default()
+}
+
+/// A module's line without the image's name, which stands there unless a multiboot 2 loader left it out.
+pub fn module_line<'a>(info: &LoaderInfo, module: &'a Module) -> &'a str {
+    let loader = if info.protocol == "multiboot 2" { NO_IMAGE_NAME } else { "" };
+    CommandLine::without_image_name(module.text.as_str(), loader)
+}
+
+/// Most CPUs that may run (`maxcpus`, `nosmp`).
+pub fn max_cpus() -> usize {
+    get().cpu.max_cpus.map_or(usize::MAX, |count| count.max(1) as usize)
+}
+
+/// Whether x2APIC mode may be used (`x2apic`).
+pub fn x2apic() -> X2Apic {
+    if get().cpu.x2apic { X2Apic::Allowed } else { X2Apic::Forbidden }
+}
+
+/// Reads the command line and puts into effect what concerns what runs already.
+pub fn apply(info: &'static LoaderInfo) {
+    let line = CommandLine::new(info.command_line.as_str(), NO_IMAGE_NAME);
+    FOR_DOM0.call_once(|| line.for_dom0);
+    let options = OPTIONS.call_once(|| BootOptions::parse(line.options, |_| ()));
+    apply_log_levels(&options.console);
+    apply_console(&options.console);
+    if options.reboot.stays_down {
+        power::set_no_reboot();
+    }
+    // A second pass for the warnings, now that the console is the one that was asked for.
+    let _ = BootOptions::parse(line.options, |warning| log::warn!("{warning}"));
+    for (name, is_asked_for) in not_there(options) {
+        if is_asked_for {
+            log::warn!("{}", Warning::NoEffect(name));
+        }
+    }
+}
+
+/// Xen prints what has no level of its own, which is most of its boot messages, at its default threshold "warning".
+/// Here these messages are information, so that threshold lets information through.
+fn apply_log_levels(options: &ConsoleOptions) {
+    log::set_max_level(match options.log.limited {
+        LogLevel::None => LevelFilter::Off,
+        LogLevel::Error => LevelFilter::Error,
+        LogLevel::Warning | LogLevel::Info => LevelFilter::Info,
+        LogLevel::Debug => LevelFilter::Debug,
+    });
+    // Every message that a guest causes is limited in rate, so the higher of the two thresholds counts.
+    console_log::set_guest_threshold(match options.guest_log.limited {
+        LogLevel::None => LevelFilter::Off,
+        LogLevel::Error => LevelFilter::Error,
+        LogLevel::Warning => LevelFilter::Warn,
+        LogLevel::Info => LevelFilter::Info,
+        LogLevel::Debug => LevelFilter::Debug,
+    });
+}
+
+/// Keeps the devices of `console=`. A serial port is ours only if `com1=` or `com2=` gives it to us; else it is dom0's.
+fn apply_console(options: &ConsoleOptions) {
+    let ports = [(options.devices.com1, &options.com1), (options.devices.com2, &options.com2)];
+    let chosen = ports.iter().find(|(is_listed, port)| *is_listed && port.is_given).map(|(_, port)| *port);
+    if chosen.is_none() {
+        log::info!("No serial console was asked for (com1=..., com2=...); this is the last message here.");
+    }
+    let serial = chosen.and_then(open);
+    output::with(|console| {
+        console.serial = serial;
+        if !options.devices.vga {
+            console.vga.disable();
+        }
+    });
+    if chosen.is_some_and(|port| u16::try_from(port.io_base).is_err()) {
+        log::warn!("A serial port with registers in memory is not supported; no serial console.");
+    }
+    if let Some(port) = chosen {
+        warn_of_format(port);
+    }
+}
+
+/// The port, set to its speed.
+fn open(port: &SerialOptions) -> Option<Serial> {
+    let serial = Serial::new(u16::try_from(port.io_base).ok()?);
+    let divisor = port.baud.map_or(0, |baud| (port.clock_hz / 16 / baud.max(1)).clamp(1, u32::from(u16::MAX)));
+    serial.set_up(divisor as u16);
+    Some(serial)
+}
+
+fn warn_of_format(port: &SerialOptions) {
+    if port.data_bits != 8 || port.stop_bits != 1 || port.parity != boot_options::Parity::None {
+        log::warn!("Serial port {:#x} runs with 8 data bits, no parity and 1 stop bit.", port.io_base);
+    }
+}
+
+/// Options that are understood, but ask for something that this version does not do.
+fn not_there(options: &BootOptions<'_>) -> [(&'static str, bool); 15] {
+    let default = &BootOptions::DEFAULT;
+    let (console, cpu, grants) = (&options.console, &options.cpu, &options.grants);
+    [
+        ("conring_size", console.ring_size.is_some()),
+        ("console_timestamps", console.timestamps != Timestamps::None),
+        ("conswitch", console.switch_letter != default.console.switch_letter),
+        ("mem", options.memory_limit.is_some()),
+        ("reboot", options.reboot.method.is_some() || options.reboot.is_warm),
+        ("smt", cpu.smt != default.cpu.smt),
+        ("watchdog", cpu.watchdog),
+        ("x2apic_phys", cpu.x2apic_physical.is_some()),
+        ("lapic", cpu.local_apic != default.cpu.local_apic),
+        ("noapic", cpu.io_apic != default.cpu.io_apic),
+        ("clocksource", cpu.clock_source.is_some()),
+        ("nmi", cpu.nmi != default.cpu.nmi),
+        ("gnttab", grants.max_version == Some(2) || !grants.transfer || grants.transitive),
+        ("sched", !matches!(options.scheduler, "" | "credit2")),
+        ("vga", console.keeps_vga),
+    ]
+}

@@ -1,0 +1,125 @@
+//! The debug keys: what each prints. Source: `xl debug-keys` and Xen's documentation of its keys.
+//!
+//! Context: no lock held. Prints are not rate limited: the host's owner asked for them.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::{VcpuId, Virq};
+
+use crate::{
+    cpu,
+    domain::{self, Domain, Kicked, Vcpu},
+    memory::{heap, physical},
+    time::clock,
+};
+
+/// One key, pressed by the host's owner.
+pub fn pressed(key: u8) {
+    match key {
+        b'h' => help(),
+        b'q' => domains(),
+        b'e' => event_channels(),
+        b'g' => grants(),
+        b'r' => run_queues(),
+        b'm' | b'H' => memory(),
+        b't' => time(),
+        b'R' => crate::platform::power::reset(),
+        _ => {}
+    }
+}
+
+fn help() {
+    log::info!("'h' pressed -> showing installed handlers");
+    for (key, what) in [
+        ('e', "dump evtchn info"),
+        ('g', "print grant table usage"),
+        ('h', "show this message"),
+        ('m', "memory info"),
+        ('q', "dump domain (and guest debug) info"),
+        ('r', "dump run queues"),
+        ('t', "display multi-cpu clock info"),
+        ('R', "reboot machine"),
+    ] {
+        log::info!(" key '{key}' (ascii '{:02x}') => {what}", key as u32);
+    }
+}
+
+fn describe(vcpu: &Vcpu) {
+    log::info!(
+        "    VCPU{}: CPU{} [has={}] flags={:x} upcall_pend={:02x} upcall_mask={:02x} pending={:x}",
+        vcpu.id,
+        vcpu.processor.load(Relaxed),
+        if vcpu.running.load(Relaxed) { 'T' } else { 'F' },
+        vcpu.run_flags.load(Relaxed),
+        vcpu.info().upcall_pending.load(Relaxed),
+        vcpu.info().upcall_mask.load(Relaxed),
+        vcpu.pending.load(Relaxed),
+    );
+}
+
+fn domains() {
+    log::info!("'q' pressed -> dumping domain info (now = {})", clock::now());
+    for domain in domain::all() {
+        log::info!(
+            "General information for domain {}: nr_pages={} max_pages={} dirty_cpus={:#x} shutdown={:?}",
+            domain.id,
+            domain.memory.total(),
+            domain.memory.maximum(),
+            domain.dirty_cpus().0,
+            domain.shutdown().reason(),
+        );
+        for vcpu in domain.vcpus() {
+            describe(vcpu);
+            // The guest prints its own view when it hears this.
+            domain.ports.raise_virq(VcpuId(vcpu.id.0), Virq::DEBUG).kick();
+        }
+    }
+}
+
+fn event_channels() {
+    log::info!("'e' pressed -> dumping event-channel info");
+    for domain in domain::all() {
+        log::info!("Event channel information for domain {}: {} ports in use", domain.id, domain.ports.ports_in_use());
+        for number in (1..4096).map(abi::Port) {
+            if let Ok(status) = domain.ports.describe(number) {
+                log::info!("    {number}: {status:?}");
+            }
+        }
+    }
+}
+
+fn grants() {
+    log::info!("'g' pressed -> print grant table usage");
+    for domain in domain::all() {
+        grant_usage(domain);
+    }
+}
+
+fn grant_usage(domain: &Domain) {
+    log::info!(
+        "grant-table for domain {}: frames {} (limit {}), {} handles",
+        domain.id,
+        domain.grants.frame_count(),
+        domain.grants.limits().frames,
+        domain.grants.maptrack().handle_count(),
+    );
+}
+
+fn run_queues() {
+    log::info!("'r' pressed -> dumping run queues (now = {})", clock::now());
+    for cpu in cpu::all().filter(|cpu| cpu.is_online()) {
+        log::info!("CPU{}: idle={} work={:#x}", cpu.index, cpu.idle.load(Relaxed), cpu.work.load(Relaxed));
+    }
+    for vcpu in domain::all().flat_map(|domain| domain.vcpus()) {
+        let time = vcpu.time.lock().info(clock::now());
+        log::info!("  {vcpu:?}: CPU{} state {:?} times {:?}", vcpu.processor.load(Relaxed), time.state, time.time);
+    }
+}
+
+fn memory() {
+    log::info!("'m' pressed -> memory: free {}kB, heap {} bytes", physical::free_frames() << 2, heap::bytes_in_use());
+}
+
+fn time() {
+    log::info!("'t' pressed -> system time {} ns, TSC {} kHz", clock::now(), clock::frequency_khz());
+}

@@ -1,0 +1,169 @@
+//! A vCPU's x87, SSE and AVX registers in memory, saved and restored whole at every change of vCPU.
+//!
+//! Never lazily: what a vCPU leaves in the registers is nobody else's to see. Source: Intel SDM volume 1, chapter 13.
+
+#![expect(unsafe_code, reason = "XSAVE and FXSAVE")]
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use alloc::vec::Vec;
+
+use abi::{Errno, Result};
+use raw_cpuid::CpuId;
+
+use crate::entry::stubs;
+
+/// 64 bytes, aligned as XSAVE demands.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([u8; 64]);
+
+/// A save area.
+pub struct ExtendedState {
+    lines: Vec<Line>,
+    /// The vCPU's XCR0.
+    pub enabled: u64,
+}
+
+/// Components that guests may have: x87, SSE, AVX, protection keys.
+const SUPPORTED: u64 = 1 | 2 | 4 | 1 << 9;
+static HOST_COMPONENTS: AtomicU64 = AtomicU64::new(0);
+static AREA_SIZE: AtomicU64 = AtomicU64::new(512 + 64);
+
+const CONTROL_WORD: [u8; 2] = [0x7F, 0x03];
+const MXCSR_AT: usize = 24;
+const MXCSR: [u8; 4] = [0x80, 0x1F, 0, 0];
+
+/// Finds what the CPU has. Context: boot CPU, CR4.OSXSAVE set where there is XSAVE.
+pub fn detect() {
+    let cpuid = CpuId::new();
+    if !cpuid.get_feature_info().is_some_and(|features| features.has_xsave()) {
+        return;
+    }
+    // Sub-leaf 0 of leaf 0xD: eax and edx name the components.
+    let leaf = raw_cpuid::cpuid!(0xD, 0);
+    let components = (u64::from(leaf.eax) | u64::from(leaf.edx) << 32) & SUPPORTED;
+    HOST_COMPONENTS.store(components, Relaxed);
+    enable_all();
+    AREA_SIZE.store(u64::from(raw_cpuid::cpuid!(0xD, 0).ebx), Relaxed);
+}
+
+/// Components of this machine; 0 without XSAVE.
+pub fn host_components() -> u64 {
+    HOST_COMPONENTS.load(Relaxed)
+}
+
+/// Bytes of a save area with all components.
+pub fn area_size() -> u64 {
+    AREA_SIZE.load(Relaxed)
+}
+
+/// Sets XCR0 to all components, on each CPU.
+pub fn enable_all() {
+    if host_components() != 0 {
+        set_enabled(host_components());
+    }
+}
+
+/// Sets XCR0.
+#[inline]
+pub fn set_enabled(components: u64) {
+    // SAFETY: components come from CPUID or passed the guest's policy; the hypervisor uses no extended state itself.
+    unsafe {
+        asm!("xsetbv", in("ecx") 0, in("eax") components as u32, in("edx") (components >> 32) as u32,
+            options(nomem, nostack, preserves_flags));
+    }
+}
+
+/// Sets XCR0 if it is another; guests that enable the same components do not pay for it.
+#[inline]
+pub fn set_enabled_if_changed(components: u64) {
+    // Save and restore work on all components, so the register stays at the host's value while the hypervisor runs
+    // and guests see a smaller one only if their own policy made them ask for it.
+    if host_components() != 0 && components != host_components() {
+        set_enabled(host_components());
+    }
+}
+
+impl ExtendedState {
+    /// The state after reset. Errors: `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        let count = area_size().div_ceil(64) as usize;
+        let mut lines = Vec::new();
+        lines.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+        lines.resize(count, Line([0; 64]));
+        let mut state = Self { lines, enabled: 1 };
+        if let Some(Line(first)) = state.lines.first_mut() {
+            if let Some(word) = first.get_mut(..2) {
+                word.copy_from_slice(&CONTROL_WORD);
+            }
+            if let Some(word) = first.get_mut(MXCSR_AT..MXCSR_AT + 4) {
+                word.copy_from_slice(&MXCSR);
+            }
+        }
+        state.mark_legacy_valid();
+        Ok(state)
+    }
+
+    /// Says that x87 and SSE are in the area, where XRSTOR looks for it.
+    fn mark_legacy_valid(&mut self) {
+        if let Some(Line(header)) = self.lines.get_mut(8)
+            && let Some(byte) = header.first_mut()
+        {
+            *byte |= 3;
+        }
+    }
+
+    /// The x87/SSE part in FXSAVE's format, to be filled from a guest's context.
+    pub fn set_legacy(&mut self, image: &[u8; 512]) {
+        for (Line(line), source) in self.lines.iter_mut().zip(image.chunks_exact(64)) {
+            line.copy_from_slice(source);
+        }
+        // Reserved MXCSR bits would fault at restore.
+        if let Some(Line(first)) = self.lines.first_mut()
+            && let Some(word) = first.get_mut(MXCSR_AT + 2..MXCSR_AT + 4)
+        {
+            word.fill(0);
+        }
+        self.mark_legacy_valid();
+    }
+
+    /// Stores this CPU's registers here.
+    #[inline]
+    pub fn save(&mut self) {
+        let area = self.lines.as_mut_ptr();
+        let components = host_components();
+        if components != 0 {
+            // SAFETY: the area is 64-byte aligned and as large as CPUID says for all components.
+            unsafe {
+                asm!("xsave64 [{}]", in(reg) area, in("eax") components as u32, in("edx") (components >> 32) as u32,
+                    options(nostack, preserves_flags));
+            }
+        } else {
+            // SAFETY: FXSAVE writes 512 bytes, 16-byte aligned.
+            unsafe { asm!("fxsave64 [{}]", in(reg) area, options(nostack, preserves_flags)) };
+        }
+    }
+
+    /// Loads this CPU's registers from here; a state the CPU refuses becomes the one after reset.
+    #[inline]
+    pub fn restore(&mut self) {
+        let area = self.lines.as_ptr() as u64;
+        let components = host_components();
+        if components == 0 {
+            // SAFETY: FXRSTOR reads 512 bytes, 16-byte aligned; MXCSR was sanitised.
+            unsafe { asm!("fxrstor64 [{}]", in(reg) area, options(nostack, preserves_flags)) };
+            return;
+        }
+        // SAFETY: 1. `lines` is that area.
+        if !unsafe { stubs::restore_extended_state(area, components) }
+            && let Ok(fresh) = Self::new()
+        {
+            self.lines = fresh.lines;
+            let area = self.lines.as_ptr() as u64;
+            // SAFETY: 1. as above; the state after reset is always accepted.
+            let _ = unsafe { stubs::restore_extended_state(area, components) };
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Dom0's vCPUs: where each runs, and the state in which the first one starts. Source: reference inventory §3.1.
+
+#![expect(unsafe_code, reason = "reaches the state of a vCPU that does not run")]
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use abi::{Errno, Mfn, VcpuId};
+use event_channels::UpcallMask;
+use pv_cpu::{
+    control::ControlRegisters,
+    flags,
+    registers::Registers,
+    selector::{FLAT_CODE_64, FLAT_STACK},
+    trap_table::Mode,
+    vcpu::VirtualCpu,
+};
+
+use super::{Dom0Error, image::Loaded};
+use crate::{
+    boot::options,
+    cpu::{self, features},
+    domain::Domain,
+    serve::vcpus::claim_initialisation,
+};
+
+/// Spreads the vCPUs over the CPUs that run, and masks events for every vCPU that the shared page has room for.
+pub fn place(domain: &'static Domain) {
+    let online = || cpu::all().filter(|cpu| cpu.is_online());
+    let count = online().count().max(1);
+    for (index, vcpu) in domain.vcpus().iter().enumerate() {
+        let processor = online().nth(index % count).map_or(0, |cpu| cpu.index);
+        vcpu.processor.store(processor as u32, Relaxed);
+        if options::get().dom0_vcpus_pin {
+            vcpu.affinity.store(1 << processor, Relaxed);
+        }
+    }
+    for info in &domain.shared().vcpu_info {
+        info.set_upcall_mask(UpcallMask::Masked);
+    }
+}
+
+/// Gives vCPU 0 its first context, on the tables under `root`, whose references it takes over. It stays down.
+pub fn start_first(domain: &'static Domain, loaded: &Loaded, root: Mfn) -> Result<(), Dom0Error> {
+    let vcpu = domain.vcpu(VcpuId(0)).ok_or(Dom0Error::Record(Errno::ENOENT))?;
+    claim_initialisation(vcpu).map_err(Dom0Error::Record)?;
+    // SAFETY: 1. the vCPU is down, was never resident, and the claim keeps others away. 2. dropped at the end.
+    let state = unsafe { vcpu.state() };
+    state.kernel_root.set(Some(root));
+    state.registers = Registers {
+        rip: loaded.entry,
+        cs: u64::from(FLAT_CODE_64),
+        rflags: flags::guest_flags(0),
+        rsp: loaded.layout.stack_top(),
+        ss: u64::from(FLAT_STACK),
+        rsi: loaded.layout.address_of(loaded.layout.start_info_pfn),
+        ..Registers::default()
+    };
+    state.virtual_cpu = VirtualCpu {
+        mode: Mode::Kernel,
+        control: ControlRegisters::new(features::host_cr4()),
+        ..VirtualCpu::default()
+    };
+    Ok(())
+}

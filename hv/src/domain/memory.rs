@@ -1,0 +1,68 @@
+//! How much memory a domain has and may have, and the memory map it is told. Counts only: whose a frame is stands in the
+//! frame table.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+
+use abi::{Errno, Result, memory::E820Entry};
+use locks::{Level, Lock};
+
+/// A domain's account, in frames.
+pub struct DomainMemory {
+    total: AtomicU64,
+    maximum: AtomicU64,
+    /// Free frames set aside for it; changed by `memory::claims` only.
+    pub claimed: AtomicU64,
+    /// The memory map that its builder gave it; empty if none did.
+    pub map: Lock<Vec<E820Entry>>,
+}
+
+impl DomainMemory {
+    /// An empty account.
+    pub const fn new(maximum: u64) -> Self {
+        Self {
+            total: AtomicU64::new(0),
+            maximum: AtomicU64::new(maximum),
+            claimed: AtomicU64::new(0),
+            map: Lock::new(Level::DomainFrames, Vec::new()),
+        }
+    }
+
+    /// Frames the domain has.
+    pub fn total(&self) -> u64 {
+        self.total.load(Acquire)
+    }
+
+    /// Frames it may have.
+    pub fn maximum(&self) -> u64 {
+        self.maximum.load(Relaxed)
+    }
+
+    /// Changes what it may have; may be below what it has.
+    pub fn set_maximum(&self, frames: u64) {
+        self.maximum.store(frames, Relaxed);
+    }
+
+    /// Books `frames` more. Errors: `ENOMEM` beyond the maximum.
+    pub fn charge(&self, frames: u64) -> Result<()> {
+        let maximum = self.maximum();
+        self.total
+            .try_update(AcqRel, Acquire, |total| total.checked_add(frames).filter(|&sum| sum <= maximum))
+            .map(|_| ())
+            .map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Books one frame less.
+    pub fn release_one(&self) {
+        self.release(1);
+    }
+
+    /// Books `frames` less.
+    pub fn release(&self, frames: u64) {
+        let before = self.total.fetch_sub(frames, AcqRel);
+        assert!(before >= frames, "a domain gave back more frames than it had");
+    }
+}

@@ -1,0 +1,203 @@
+//! One virtual CPU.
+//!
+//! What others may touch is atomic or locked and stands in [`Vcpu`]; what belongs to whoever runs it stands in
+//! [`VcpuState`], reached by the CPU on which the vCPU is resident, or by anybody while it is resident nowhere and kept
+//! from running by the domain's control lock.
+
+#![expect(unsafe_code, reason = "hands out the running vCPU's state")]
+
+use core::cell::{Cell, UnsafeCell};
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire},
+};
+
+use abi::{Mfn, Result, VcpuId};
+use event_channels::VcpuInfo;
+use pv_cpu::{registers::Registers, vcpu::VirtualCpu};
+use pv_mmu::DropQueue;
+use scheduler::EntityId;
+
+use super::Domain;
+use crate::{
+    cpu::extended_state::ExtendedState, sched::entities, serve::exchange::ExchangeStep, serve::instructions::OwnMsrs,
+    time::vcpu_time::VcpuTime,
+};
+
+/// Why a vCPU may not run; it is runnable when none is set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RunFlags(pub u32);
+
+impl RunFlags {
+    /// Not brought up, or taken down.
+    pub const DOWN: RunFlags = RunFlags(1 << 0);
+    /// Waits for an event.
+    pub const BLOCKED: RunFlags = RunFlags(1 << 1);
+    /// Waits for one of the ports it polls, or a deadline.
+    pub const POLLING: RunFlags = RunFlags(1 << 2);
+    /// Its domain has stopped or is paused.
+    pub const PAUSED: RunFlags = RunFlags(1 << 3);
+}
+
+/// What the vCPU must do before it enters its guest again; bits of [`Vcpu::pending`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PendingWork(pub u32);
+
+impl PendingWork {
+    /// An NMI waits.
+    pub const NMI: PendingWork = PendingWork(1 << 0);
+    /// Its clock parameters or runstate area must be written to guest memory once its kernel's tables are in place.
+    pub const AREAS: PendingWork = PendingWork(1 << 1);
+    /// It has polled; the poll is over when it runs again.
+    pub const POLL: PendingWork = PendingWork(1 << 2);
+}
+
+/// A vCPU as everybody sees it.
+pub struct Vcpu {
+    /// Its domain.
+    pub domain: &'static Domain,
+    /// Its number there.
+    pub id: VcpuId,
+    /// [`RunFlags`].
+    pub run_flags: AtomicU32,
+    /// [`PendingWork`].
+    pub pending: AtomicU32,
+    /// Whether it was given its first context.
+    pub initialised: AtomicBool,
+    /// CPU whose run queue it belongs to.
+    pub processor: AtomicU32,
+    /// Whether a CPU runs it now (it may still be resident on one that does not).
+    pub running: AtomicBool,
+    /// Its number in the scheduler.
+    pub entity: EntityId,
+    /// Hard affinity, one bit a CPU.
+    pub affinity: AtomicU64,
+    /// CPU that `SCHEDOP_pin_override` binds it to; all ones for none.
+    pub pin_override: AtomicU32,
+    /// Table drops it has not finished.
+    pub drops: DropQueue,
+    /// Its share of time: runstate, timers, areas in guest memory.
+    pub time: VcpuTime,
+    /// The block that events are reported in; changes once, when the guest registers its own.
+    info: AtomicInfo,
+    state: UnsafeCell<VcpuState>,
+}
+
+// SAFETY: `state` is handed out by `Vcpu::state` alone, whose callers answer for exclusive use; all else is Sync.
+unsafe impl Sync for Vcpu {}
+
+/// A reference that changes atomically.
+struct AtomicInfo(core::sync::atomic::AtomicPtr<VcpuInfo>);
+
+/// What belongs to whoever runs the vCPU.
+pub struct VcpuState {
+    /// Registers while it is not resident.
+    pub registers: Registers,
+    /// Everything PV about it.
+    pub virtual_cpu: VirtualCpu,
+    /// Top-level table of its kernel; holds a reference and a type.
+    pub kernel_root: Cell<Option<Mfn>>,
+    /// Top-level table of its user mode; holds a reference and a type.
+    pub user_root: Cell<Option<Mfn>>,
+    /// GDT frames it set, in order; each holds a reference and a type.
+    pub descriptor_frames: Cell<[Option<Mfn>; 14]>,
+    /// Entries of the GDT.
+    pub descriptor_entries: Cell<u32>,
+    /// Linear address and entries of the LDT.
+    pub local_table: Cell<(u64, u32)>,
+    /// x87, SSE, AVX state.
+    pub extended: ExtendedState,
+    /// MSRs of its own.
+    pub msrs: OwnMsrs,
+    /// The step of `XENMEM_exchange` it is in; empty between calls.
+    pub exchange: ExchangeStep,
+    /// A selector could not be loaded; the guest's failsafe callback is to be told.
+    pub failsafe_due: bool,
+}
+
+impl Vcpu {
+    /// A vCPU that is down and has no context. Errors: `ENOMEM`.
+    pub fn new(domain: &'static Domain, id: VcpuId, info: &'static VcpuInfo) -> Result<Self> {
+        let info = core::sync::atomic::AtomicPtr::new(core::ptr::from_ref(info).cast_mut());
+        Ok(Self {
+            domain,
+            id,
+            run_flags: AtomicU32::new(RunFlags::DOWN.0),
+            pending: AtomicU32::new(0),
+            initialised: AtomicBool::new(false),
+            processor: AtomicU32::new(0),
+            running: AtomicBool::new(false),
+            entity: entities::number()?,
+            affinity: AtomicU64::new(u64::MAX),
+            pin_override: AtomicU32::new(u32::MAX),
+            drops: DropQueue::new(),
+            time: VcpuTime::new(),
+            info: AtomicInfo(info),
+            state: UnsafeCell::new(VcpuState {
+                registers: Registers::default(),
+                virtual_cpu: VirtualCpu::default(),
+                kernel_root: Cell::new(None),
+                user_root: Cell::new(None),
+                descriptor_frames: Cell::new([None; 14]),
+                descriptor_entries: Cell::new(0),
+                local_table: Cell::new((0, 0)),
+                extended: ExtendedState::new()?,
+                msrs: OwnMsrs::default(),
+                exchange: ExchangeStep::default(),
+                failsafe_due: false,
+            }),
+        })
+    }
+
+    /// The block that events are reported in.
+    #[inline(always)]
+    pub fn info(&self) -> &'static VcpuInfo {
+        // SAFETY: only references that live as long as the domain are stored (`new`, `set_info`).
+        unsafe { &*self.info.0.load(Acquire) }
+    }
+
+    /// Points the exit gate at the block the guest registered; it stays mapped until the domain is gone.
+    pub fn set_info(&self, info: &'static VcpuInfo) {
+        self.info.0.store(core::ptr::from_ref(info).cast_mut(), core::sync::atomic::Ordering::Release);
+    }
+
+    /// The state of a vCPU.
+    ///
+    /// # Safety
+    /// 1. The vCPU is resident on this CPU and the caller is what handles its current entry; or it is resident nowhere
+    ///    and the caller keeps it from running.
+    /// 2. No other reference from this function is alive.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "exclusive by the caller's duties")]
+    pub unsafe fn state(&self) -> &mut VcpuState {
+        // SAFETY: duties 1 and 2.
+        unsafe { &mut *self.state.get() }
+    }
+
+    /// Whether nothing keeps it from running.
+    #[inline]
+    pub fn is_runnable(&self) -> bool {
+        self.run_flags.load(Acquire) == 0
+    }
+
+    /// Sets reasons not to run; those that stood before.
+    pub fn stop(&self, flags: RunFlags) -> RunFlags {
+        RunFlags(self.run_flags.fetch_or(flags.0, AcqRel))
+    }
+
+    /// Clears reasons not to run; those that stood before.
+    pub fn release(&self, flags: RunFlags) -> RunFlags {
+        RunFlags(self.run_flags.fetch_and(!flags.0, AcqRel))
+    }
+
+    /// Notes work for the next entry; true when it was not noted before.
+    pub fn note(&self, work: PendingWork) -> bool {
+        self.pending.fetch_or(work.0, AcqRel) & work.0 == 0
+    }
+}
+
+impl core::fmt::Debug for Vcpu {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(formatter, "d{}v{}", self.domain.id, self.id)
+    }
+}

@@ -1,0 +1,85 @@
+//! The one gate that all returns to any guest pass.
+//!
+//! It does what waits for this CPU (scheduling, timers), delivers what waits for the vCPU (NMI, event upcall), and loads
+//! registers only after `pv_cpu::exit::check_return` has agreed. Context: interrupts off, no lock held, the CPU's main
+//! stack; the registers at its top are those of the CPU's current vCPU, whoever that is by the time it leaves.
+
+#![expect(unsafe_code, reason = "takes the register file of the vCPU that leaves")]
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use pv_cpu::{
+    asynchronous::AsyncException,
+    bounce::{self, Delivery},
+    exit::{ReturnPath, check_return},
+};
+
+use crate::{
+    cpu::block,
+    domain::PendingWork,
+    sched,
+    serve::{Caller, areas, boundary},
+};
+
+/// Leaves to the guest. The value tells the stub how: 1 by SYSRET, 0 by IRET.
+#[inline]
+pub fn leave() -> u8 {
+    let info = block::this_info();
+    loop {
+        if info.cpu().work.load(Relaxed) != 0 || info.current().is_none_or(|vcpu| !vcpu.is_runnable()) {
+            sched::work::run();
+            continue;
+        }
+        // SAFETY: 1. entry handlers have dropped theirs; this is what handles the entry from here on.
+        let registers = unsafe { block::registers() };
+        let Some(mut caller) = Caller::current(registers) else { continue };
+        if caller.vcpu.pending.load(Relaxed) != 0 {
+            boundary::run(&mut caller, pending);
+            if !caller.vcpu.is_runnable() {
+                continue;
+            }
+        }
+        if caller.vcpu.info().upcall_due() {
+            boundary::run(&mut caller, upcall);
+            // The frame may have faulted, which stops the domain, or crossed new work.
+            if !caller.vcpu.is_runnable() {
+                continue;
+            }
+        }
+        match check_return(caller.registers) {
+            Ok(ReturnPath::Sysret) => return 1,
+            Ok(ReturnPath::Iret) => return 0,
+            Err(violation) => boundary::refuse_return(&mut caller, violation),
+        }
+    }
+}
+
+/// Delivers an event upcall.
+fn upcall(caller: &mut Caller<'_>) {
+    let (state, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::event(&mut state.virtual_cpu, registers, &mut context) {
+        caller.crash(crash.reason());
+    }
+}
+
+/// What waits for the vCPU other than events.
+#[cold]
+fn pending(caller: &mut Caller<'_>) {
+    let work = caller.vcpu.pending.swap(0, core::sync::atomic::Ordering::AcqRel);
+    if work & PendingWork::AREAS.0 != 0 {
+        areas::update(caller);
+    }
+    if work & PendingWork::POLL.0 != 0 {
+        caller.domain.ports.end_poll(caller.vcpu.id);
+        caller.vcpu.time.lock().poll = None;
+    }
+    if work & PendingWork::NMI.0 != 0 {
+        let (state, registers, mut context) = caller.split();
+        match bounce::asynchronous(&mut state.virtual_cpu, registers, &mut context, AsyncException::Nmi) {
+            // A blocked one waits; the gate tries again at each pass until the handler has returned by iret.
+            Ok(Delivery::Blocked) => drop(caller.vcpu.note(PendingWork::NMI)),
+            Ok(Delivery::Entered | Delivery::Dropped) => {}
+            Err(crash) => caller.crash(crash.reason()),
+        }
+    }
+}

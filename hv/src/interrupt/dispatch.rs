@@ -1,0 +1,44 @@
+//! From an interrupt's vector to what it means.
+//!
+//! Context: interrupts off; on the way in from a guest, in the idle loop, or at a preemption point without locks.
+
+use pv_cpu::registers::Registers;
+
+use super::{device, flush, local_apic, vector::Vector};
+use crate::cpu::{self, Work};
+
+/// Serves one interrupt.
+#[inline]
+pub fn interrupt(vector: u32) {
+    match Vector(vector as u8) {
+        Vector::TIMER => {
+            local_apic::end_of_interrupt();
+            cpu::this().raise(Work::TIMER);
+        }
+        // The sender has set the work bits; the gate looks at them.
+        Vector::WORK => local_apic::end_of_interrupt(),
+        Vector::FLUSH => {
+            local_apic::end_of_interrupt();
+            flush::answer();
+        }
+        Vector::SPURIOUS => {}
+        Vector::APIC_ERROR => {
+            local_apic::end_of_interrupt();
+            log::warn!("CPU{}: APIC error", cpu::this().index);
+        }
+        device => device::interrupt(device),
+    }
+}
+
+/// An NMI: on a machine that has stopped, this CPU stops too; otherwise it is reported.
+pub fn non_maskable(registers: &Registers) {
+    if crate::panic::is_stopped() {
+        crate::arch::control::halt_forever();
+    }
+    crate::console::output::emergency(format_args!(
+        "(XEN) CPU{}: NMI at {:04x}:{:016x}\n",
+        cpu::this().index,
+        registers.cs,
+        registers.rip
+    ));
+}

@@ -1,0 +1,153 @@
+//! Dropping stale translations, here and on other CPUs.
+//!
+//! Guest user pages are global so that they survive the change between a guest's two top-level tables; a full flush
+//! therefore turns CR4.PGE off and on. A CPU that waits for others answers their requests meanwhile, so two CPUs may
+//! flush each other; a CPU that spins on a lock answers through the lock's hook. Requests never need a lock.
+//!
+//! The flush clock counts full flushes. A frame whose stamp is at or above a CPU's last flush may still be translated
+//! there. When the clock wraps, every CPU flushes once, so that old stamps can only cause a flush too many.
+
+#![expect(unsafe_code, reason = "writes CR3 and CR4")]
+
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::{AcqRel, Acquire, Release},
+};
+
+use super::{local_apic, vector::Vector};
+use crate::{
+    arch::control,
+    cpu::{self, Cpu, features},
+};
+
+static CLOCK: AtomicU32 = AtomicU32::new(1);
+
+/// A set of CPUs, one bit each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CpuMask(pub u64);
+
+impl CpuMask {
+    /// The set with one CPU.
+    pub const fn of(index: usize) -> Self {
+        CpuMask(1 << index)
+    }
+
+    /// Whether the CPU is in the set.
+    pub const fn contains(self, index: usize) -> bool {
+        self.0 >> index & 1 != 0
+    }
+
+    /// Members, ascending.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..cpu::count()).filter(move |&index| self.contains(index))
+    }
+}
+
+/// The flush clock now.
+#[inline]
+pub fn clock() -> u32 {
+    CLOCK.load(Acquire)
+}
+
+/// Counts a full flush of this CPU that is about to happen.
+#[inline]
+fn tick() -> u32 {
+    let now = CLOCK.fetch_add(1, AcqRel).wrapping_add(1);
+    if now == 0 {
+        clock_wrapped();
+    }
+    now
+}
+
+#[cold]
+fn clock_wrapped() {
+    for other in cpu::all().filter(|other| other.is_online() && other.index != cpu::this().index) {
+        request(other);
+    }
+}
+
+/// Drops all translations of this CPU, global ones too.
+#[inline]
+pub fn local() {
+    let now = tick();
+    let cr4 = features::cr4::PGE;
+    let value = control::read_cr4();
+    // SAFETY: 1. only PGE changes, and comes back.
+    unsafe { control::write_cr4(value & !cr4) };
+    // SAFETY: 1. restores what was read.
+    unsafe { control::write_cr4(value) };
+    cpu::this().flushed_at.store(now, Release);
+}
+
+/// Loads a top-level table and drops all translations, global ones too.
+///
+/// # Safety
+/// 1. As for `control::write_cr3`.
+#[inline]
+pub unsafe fn switch_root(root: u64) {
+    let now = tick();
+    let value = control::read_cr4();
+    // SAFETY: 1. only PGE changes, and comes back.
+    unsafe { control::write_cr4(value & !features::cr4::PGE) };
+    // SAFETY: 1. duty 1 is passed on.
+    unsafe { control::write_cr3(root) };
+    // SAFETY: 1. restores what was read.
+    unsafe { control::write_cr4(value) };
+    cpu::this().flushed_at.store(now, Release);
+}
+
+/// Asks another CPU to flush.
+fn request(other: &Cpu) {
+    other.flush_requests.fetch_add(1, AcqRel);
+    local_apic::send(other.apic_id, Vector::FLUSH);
+}
+
+/// Answers the requests that other CPUs made of this one. Runs in the interrupt, and in every waiting loop.
+#[inline]
+pub fn answer() {
+    let this = cpu::this();
+    let requested = this.flush_requests.load(Acquire);
+    if this.flush_answers.load(Acquire) != requested {
+        local();
+        this.flush_answers.store(requested, Release);
+    }
+}
+
+/// Has every CPU of the set drop all its translations; returns when they are gone. This CPU may be in the set.
+pub fn on(set: CpuMask) {
+    let this = cpu::this();
+    let mut waiting = 0_u64;
+    let mut targets = [0_u32; 64];
+    for index in set.iter().filter(|&index| index != this.index) {
+        let Some(other) = cpu::by_index(index).filter(|other| other.is_online()) else { continue };
+        request(other);
+        waiting |= 1 << index;
+        if let Some(slot) = targets.get_mut(index) {
+            *slot = other.flush_requests.load(Acquire);
+        }
+    }
+    if set.contains(this.index) {
+        local();
+    }
+    while waiting != 0 {
+        for index in CpuMask(waiting).iter() {
+            let done = cpu::by_index(index).is_none_or(|other| {
+                let answered = other.flush_answers.load(Acquire);
+                !other.is_online() || (answered.wrapping_sub(targets.get(index).copied().unwrap_or(0)) as i32) >= 0
+            });
+            if done {
+                waiting &= !(1 << index);
+            }
+        }
+        answer();
+        core::hint::spin_loop();
+    }
+}
+
+/// The CPUs of the set that have not flushed since the clock stood at `stamp`.
+pub fn stale_since(set: CpuMask, stamp: u32) -> CpuMask {
+    let stale = set.iter().filter(|&index| {
+        cpu::by_index(index).is_some_and(|cpu| cpu.is_online() && cpu.flushed_at.load(Acquire) <= stamp)
+    });
+    CpuMask(stale.fold(0, |mask, index| mask | 1 << index))
+}

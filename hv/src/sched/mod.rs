@@ -1,0 +1,9 @@
+//! Who runs where and when: run queues, context switch, idling, timers.
+
+pub mod entities;
+pub mod idle;
+pub mod queue;
+mod switch;
+pub mod timers;
+pub mod wake;
+pub mod work;

@@ -1,0 +1,95 @@
+//! Making vCPUs run again, and interrupting those that run elsewhere.
+//!
+//! Whether a vCPU may run stands in its `run_flags`; its CPU's queue follows. A vCPU that is about to sleep sets its flag
+//! first and looks for events then; whoever wakes it clears the flag first and tells the queue then. Either the sleeper
+//! sees the event, or its CPU sees the flag cleared when it lets go, or the queue hears of the wake-up after the stop.
+
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use scheduler::{AffinityChange, Wake};
+
+use super::queue;
+use crate::{
+    cpu::{self, Cpu, Work},
+    domain::{RunFlags, Vcpu},
+    interrupt::{local_apic, vector::Vector},
+    time::clock,
+};
+
+/// An event has come for the vCPU: wake it, or make it look.
+#[inline]
+pub fn event(vcpu: &'static Vcpu) {
+    const SLEEPING: RunFlags = RunFlags(RunFlags::BLOCKED.0 | RunFlags::POLLING.0);
+    if vcpu.run_flags.load(Acquire) & SLEEPING.0 != 0 {
+        release(vcpu, SLEEPING);
+    } else if vcpu.running.load(Acquire) {
+        look(vcpu);
+    }
+}
+
+/// Makes the CPU that runs the vCPU go through the gate.
+fn look(vcpu: &Vcpu) {
+    let index = vcpu.processor.load(Relaxed) as usize;
+    if index != cpu::this().index
+        && let Some(other) = cpu::by_index(index)
+    {
+        interrupt(other, Work::VCPU);
+    }
+}
+
+/// Raises work for a CPU and interrupts it if it is another one.
+#[inline]
+pub fn interrupt(other: &Cpu, work: Work) {
+    if other.raise(work) && other.index != cpu::this().index {
+        local_apic::send(other.apic_id, Vector::WORK);
+    }
+}
+
+/// Clears reasons not to run; queues the vCPU if none is left.
+pub fn release(vcpu: &'static Vcpu, flags: RunFlags) {
+    let before = vcpu.release(flags);
+    if before.0 & flags.0 != 0 && before.0 & !flags.0 == 0 {
+        runnable(vcpu);
+    }
+}
+
+/// Sets reasons not to run; a CPU that runs the vCPU is made to stop soon, a queue forgets it at its next decision.
+pub fn stop(vcpu: &'static Vcpu, flags: RunFlags) {
+    vcpu.stop(flags);
+    let index = vcpu.processor.load(Acquire) as usize;
+    let Some(other) = cpu::by_index(index) else { return };
+    // Absent means in flight: whoever attaches it makes the CPU decide, and the decision looks at the flags.
+    let _ = other.queue.lock().stop(vcpu.entity, clock::now());
+    interrupt(other, Work::SCHEDULE);
+}
+
+/// Tells the queues that a vCPU may run again.
+fn runnable(vcpu: &'static Vcpu) {
+    loop {
+        let index = vcpu.processor.load(Acquire);
+        let Some(target) = cpu::by_index(index as usize) else { return };
+        let outcome = target.queue.lock().wake(vcpu.entity, clock::now());
+        match outcome {
+            Wake::Nothing => return,
+            Wake::Here(preempt) => return queue::obey(target, preempt),
+            Wake::Move { entity, to } => return queue::hand_over(entity, to),
+            // It has moved since, or is in flight and runnable already.
+            Wake::Absent if vcpu.processor.load(Acquire) == index => return,
+            Wake::Absent => {}
+        }
+    }
+}
+
+/// Binds a vCPU to one CPU.
+pub fn move_to(vcpu: &'static Vcpu, target: u32) {
+    let mask = 1 << (target & 63);
+    vcpu.affinity.store(mask, Relaxed);
+    let index = vcpu.processor.load(Acquire) as usize;
+    let Some(current) = cpu::by_index(index) else { return };
+    let change = current.queue.lock().set_affinity(vcpu.entity, scheduler::Affinity { hard: mask, soft: mask });
+    match change {
+        AffinityChange::Move(entity) => queue::hand_over(entity, target),
+        AffinityChange::Reschedule => interrupt(current, Work::SCHEDULE),
+        AffinityChange::Done | AffinityChange::Absent => {}
+    }
+}

@@ -1,0 +1,132 @@
+//! What a CPU does between guests: expired timers, console input, choosing who runs.
+//!
+//! Context: the gate or the idle loop; no lock held, no boundary.
+
+use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+
+use abi::vcpu::Runstate;
+
+use super::{entities, idle, queue, switch, timers};
+use crate::{
+    console::keys,
+    cpu::{self, Cpu, Work, block},
+    domain::{RunFlags, Vcpu},
+    time::clock,
+};
+
+/// Does everything that waits, then returns with a runnable vCPU resident and running, unless more work came up.
+pub fn run() {
+    let cpu = cpu::this();
+    let work = cpu.work.swap(0, AcqRel);
+    if work & Work::TIMER.0 != 0 {
+        timers::expire();
+    }
+    if work & Work::CONSOLE.0 != 0 {
+        keys::handle();
+    }
+    let must_choose = Work::SCHEDULE.0 | Work::YIELD.0;
+    if work & must_choose != 0 || block::this_info().current().is_none_or(|vcpu| !is_running_well(vcpu)) {
+        schedule(cpu, Work(work));
+    }
+}
+
+fn is_running_well(vcpu: &Vcpu) -> bool {
+    vcpu.is_runnable() && vcpu.running.load(Relaxed)
+}
+
+/// Chooses the next vCPU and makes it resident; idles while there is none.
+fn schedule(cpu: &'static Cpu, work: Work) {
+    let info = block::this_info();
+    let resident = info.current();
+    let now = clock::now();
+    let mut queue = cpu.queue.lock();
+    if let Some(vcpu) = resident
+        && vcpu.running.load(Relaxed)
+        && !vcpu.is_runnable()
+    {
+        let _ = queue.stop(vcpu.entity, now);
+    }
+    if work.0 & Work::YIELD.0 != 0 {
+        queue.yield_current();
+    }
+    let decision = queue.pick_next(now);
+    let next = decision.entity.and_then(entities::vcpu);
+    let mut leaving = None;
+    if let Some(vcpu) = resident
+        && !next.is_some_and(|next| core::ptr::eq(next, vcpu))
+    {
+        vcpu.running.store(false, Release);
+        if next.is_some() {
+            // Its registers are saved before the lock is free, so nobody can take it away half stored.
+            switch::store(vcpu);
+            leaving = queue.switched();
+        }
+    }
+    if let Some(next) = next {
+        next.running.store(true, Release);
+    }
+    let migration = queue.rebalance(now);
+    drop(queue);
+    if let Some(entity) = leaving {
+        let to = queue::board().place(entity.affinity(), entity.weight(), cpu.index as u32);
+        queue::hand_over(entity, to);
+    }
+    if let Some(migration) = migration {
+        queue::hand_over(migration.entity, migration.to);
+    }
+    settle(resident, next, now);
+    timers::set_slice(decision.until);
+    if next.is_none() && !steal(cpu) {
+        idle::wait();
+    }
+}
+
+/// Books who runs and who does not, and loads the one who comes.
+fn settle(resident: Option<&'static Vcpu>, next: Option<&'static Vcpu>, now: u64) {
+    let same = matches!((resident, next), (Some(old), Some(new)) if core::ptr::eq(old, new));
+    if !same && let Some(old) = resident {
+        leave(old, now);
+    }
+    if let Some(next) = next {
+        let mut time = next.time.lock();
+        if time.state != Runstate::RUNNING {
+            time.enter(Runstate::RUNNING, now);
+        }
+        drop(time);
+        if !same {
+            switch::load(resident, next);
+        }
+    }
+}
+
+/// An idle CPU takes somebody who waits elsewhere; true when it got one.
+fn steal(cpu: &'static Cpu) -> bool {
+    let own = 1 << cpu.index;
+    let Some(victim) = queue::board().busiest(own).and_then(|index| cpu::by_index(index as usize)) else {
+        return false;
+    };
+    let stolen = victim.queue.lock().steal(cpu.index as u32);
+    match stolen {
+        Some(entity) => {
+            queue::hand_over(entity, cpu.index as u32);
+            true
+        }
+        None => false,
+    }
+}
+
+/// Books the state a vCPU is in after it stopped running.
+fn leave(vcpu: &'static Vcpu, now: u64) {
+    let flags = vcpu.run_flags.load(Relaxed);
+    let state = if flags == 0 {
+        Runstate::RUNNABLE
+    } else if flags & (RunFlags::DOWN.0 | RunFlags::PAUSED.0) != 0 {
+        Runstate::OFFLINE
+    } else {
+        Runstate::BLOCKED
+    };
+    let mut time = vcpu.time.lock();
+    if time.state != state {
+        time.enter(state, now);
+    }
+}

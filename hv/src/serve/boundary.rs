@@ -1,0 +1,31 @@
+//! The boundary within which a panic costs a domain, not the machine.
+//!
+//! Serving a guest runs inside [`run`]. A panic, or a CPU fault in hypervisor code, unwinds to here: guards on the way
+//! release what they hold, the domain is crashed, and the gate goes on to somebody else. Outside (boot, scheduler, idle)
+//! there is no boundary on the stack and a panic stops the machine.
+
+use pv_cpu::exit::Violation;
+
+use super::Caller;
+
+/// Runs `serve` for the caller; what goes wrong in it costs the caller's domain.
+#[inline(always)]
+pub fn run(caller: &mut Caller<'_>, serve: impl FnOnce(&mut Caller<'_>)) {
+    let result = unwinding::panic::catch_unwind(core::panic::AssertUnwindSafe(|| serve(caller)));
+    if result.is_err() {
+        contain(caller);
+    }
+}
+
+#[cold]
+fn contain(caller: &mut Caller<'_>) {
+    log::error!("Contained: a hypervisor bug while serving {:?}; its domain is crashed.", caller.vcpu);
+    caller.crash("hypervisor bug while serving it");
+}
+
+/// The gate would not load these registers: a broken invariant, met while serving this domain.
+#[cold]
+pub fn refuse_return(caller: &mut Caller<'_>, violation: Violation) {
+    log::error!("Refused to return to {:?}: {violation:?}", caller.vcpu);
+    caller.crash("registers that must not be loaded");
+}

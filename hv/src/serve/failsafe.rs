@@ -1,0 +1,34 @@
+//! A return to the guest that the CPU refused, because the guest broke its own descriptors meanwhile.
+//!
+//! The exception frame overlaps the register file it was loaded from, so the registers are taken out of it first. The
+//! guest's failsafe callback hears of it; without one the guest is crashed.
+
+use pv_cpu::{bounce, registers::Registers};
+
+use super::Caller;
+use crate::{arch::segments, cpu::block, entry::stubs};
+
+/// The IRET faulted; `at_fault` holds the general registers, already the guest's.
+pub fn return_failed(at_fault: &Registers) -> ! {
+    let general = *at_fault;
+    let frame = stubs::iret_frame(at_fault.rsp);
+    let registers = block::take_registers();
+    *registers = general;
+    (registers.rip, registers.cs, registers.rflags, registers.rsp, registers.ss) = frame;
+    registers.error_code = 0;
+    registers.entry_vector = 0;
+    if let Some(mut caller) = Caller::current(registers) {
+        super::boundary::run(&mut caller, failsafe);
+    }
+    stubs::leave()
+}
+
+/// Enters the guest's failsafe callback.
+pub fn failsafe(caller: &mut Caller<'_>) {
+    let (ds, es, fs, gs) = segments::selectors();
+    let (state, registers, mut context) = caller.split();
+    let selectors = bounce::DataSelectors { ds, es, fs, gs };
+    if let Err(crash) = bounce::failsafe(&mut state.virtual_cpu, registers, &mut context, selectors) {
+        caller.crash(crash.reason());
+    }
+}

@@ -1,0 +1,98 @@
+//! Exceptions of a guest: some are the hypervisor's to resolve, the rest go to the guest's handlers.
+
+use pv_cpu::{
+    bounce,
+    exception::{Exception, Vector},
+    privileged::Emulation,
+};
+
+use super::{Caller, emulate, page_fault};
+use crate::{arch::control, arch::debug};
+
+/// `int 0x80`, which has a gate of its own.
+pub const SYSTEM_CALL_VECTOR: u32 = 0x80;
+
+/// One exception.
+#[inline]
+pub fn exception(caller: &mut Caller<'_>) {
+    // Only an entry by SYSCALL leaves rcx and r11 free; the stubs store the plain vector otherwise.
+    let vector = caller.registers.entry_vector;
+    let error_code = caller.registers.error_code;
+    match vector {
+        14 => page_fault::handle(caller, control::read_cr2(), error_code),
+        13 => general_protection(caller, error_code),
+        6 => invalid_opcode(caller),
+        1 => debug_trap(caller),
+        7 => no_device(caller),
+        SYSTEM_CALL_VECTOR => {
+            let (state, registers, mut context) = caller.split();
+            if let Err(crash) = bounce::int_80(&mut state.virtual_cpu, registers, &mut context) {
+                caller.crash(crash.reason());
+            }
+        }
+        _ => raise(caller, Vector(vector as u8), error_code),
+    }
+}
+
+/// Raises an exception in the guest.
+#[inline]
+pub fn raise(caller: &mut Caller<'_>, vector: Vector, error_code: u32) {
+    let (state, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::exception(&mut state.virtual_cpu, registers, &mut context, vector, error_code) {
+        caller.crash(crash.reason());
+    }
+}
+
+fn finish(caller: &mut Caller<'_>, outcome: Emulation) {
+    match outcome {
+        Emulation::Done { debug_causes: 0 } | Emulation::Retry => {}
+        Emulation::Done { debug_causes } => raise_debug(caller, debug_causes),
+        Emulation::Fault(Exception { vector, error_code, address }) => {
+            if vector == Vector::PAGE_FAULT {
+                caller.vcpu.info().cr2.store(address, core::sync::atomic::Ordering::Relaxed);
+            }
+            raise(caller, vector, error_code);
+        }
+    }
+}
+
+fn raise_debug(caller: &mut Caller<'_>, causes: u64) {
+    let (state, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::debug(&mut state.virtual_cpu, registers, &mut context, causes) {
+        caller.crash(crash.reason());
+    }
+}
+
+/// #GP: an instruction to emulate when the code is 0, `int n` when it names the IDT, else the guest's own.
+fn general_protection(caller: &mut Caller<'_>, error_code: u32) {
+    if error_code == 0 {
+        let outcome = emulate::privileged(caller);
+        finish(caller, outcome);
+        return;
+    }
+    let (state, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::software_interrupt(&mut state.virtual_cpu, registers, &mut context, error_code) {
+        caller.crash(crash.reason());
+    }
+}
+
+/// #UD: perhaps the prefix that asks for CPUID.
+fn invalid_opcode(caller: &mut Caller<'_>) {
+    match emulate::forced(caller) {
+        Some(outcome) => finish(caller, outcome),
+        None => raise(caller, Vector::INVALID_OPCODE, 0),
+    }
+}
+
+fn debug_trap(caller: &mut Caller<'_>) {
+    const CAUSES: u64 = 0xE00F;
+    let causes = debug::read_dr6() & CAUSES;
+    debug::write_dr6(pv_cpu::debug::DR6_ONES);
+    raise_debug(caller, causes);
+}
+
+/// #NM: the guest has set TS; it is clear once its handler runs.
+fn no_device(caller: &mut Caller<'_>) {
+    emulate::clear_task_switched(caller);
+    raise(caller, Vector::NO_DEVICE, 0);
+}
