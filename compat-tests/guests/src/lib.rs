@@ -11,6 +11,7 @@ pub mod events;
 pub mod hypercall;
 pub mod memory;
 pub mod number;
+pub mod pci;
 pub mod report;
 pub mod segment;
 pub mod smp;

@@ -69,6 +69,9 @@ pub struct Recipe {
     /// Further options of the hypervisor.
     #[serde(default)]
     pub options: String,
+    /// Devices of the machine, as QEMU's `-device` takes them.
+    #[serde(default)]
+    pub devices: Vec<String>,
     /// Which runs it belongs to.
     #[serde(default)]
     pub pace: Pace,
@@ -184,7 +187,7 @@ impl Guest {
             cpus: recipe.cpus,
             memory: recipe.memory,
             icount: if recipe.icount { Icount::On } else { Icount::Off },
-            extra: Vec::new(),
+            extra: recipe.devices.iter().flat_map(|device| ["-device".into(), device.clone()]).collect(),
         })
     }
 }
