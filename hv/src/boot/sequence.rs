@@ -99,6 +99,7 @@ extern "C" fn on_own_stack() -> ! {
         Ok(running) => log::info!("Brought up {running} CPUs"),
         Err(errno) => refuse!("No memory for the other CPUs ({}). Halted.", errno.name()),
     }
+    console::keys::listen();
     start_dom0()
 }
 

@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use abi::{Errno, Mfn, Result};
+use abi::{Errno, Result};
 use device_interrupts::{IsaLines, Polarity, Redirection, Signal, Trigger};
 use firmware_tables::{IoApic, Madt};
 use locks::{Level, Lock};
@@ -209,9 +209,4 @@ pub fn guest_write(address: u64, register: u32, value: u32) -> Result<Option<(u3
         return Err(Errno::EINVAL);
     }
     Ok(Some((controller.first_input + position / 2, Redirection(u64::from(value)))))
-}
-
-/// Pages of the controllers, which no domain may map.
-pub fn pages() -> impl Iterator<Item = Mfn> {
-    MACHINE.get().into_iter().flat_map(|machine| &machine.controllers).map(|controller| Mfn(controller.address >> 12))
 }
