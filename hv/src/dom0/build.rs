@@ -5,6 +5,9 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use abi::vm_assist;
+use guest_image::PaeMode;
+
 use super::{
     Dom0Error, amount,
     image::{self, Loaded},
@@ -13,7 +16,7 @@ use super::{
 };
 use crate::{
     boot::loader::LoaderInfo,
-    domain::{self, Domain},
+    domain::{self, Assist, Domain},
     memory::window,
     platform::pci,
     serve::hypercall_page,
@@ -39,6 +42,10 @@ pub fn build(info: &LoaderInfo) -> Result<&'static Domain, Dom0Error> {
     start_info::write(page, domain, &loaded, info, (kernel, initrd));
     if let Some(address) = loaded.hypercall_page {
         write_hypercall_page(&loaded, &placement, address)?;
+    }
+    if matches!(loaded.pae, PaeMode::ExtendedCr3 | PaeMode::Bimodal) {
+        // Nothing depends on it for a 64-bit guest, but it shows in the features that the guest is told of.
+        domain.set_assist(vm_assist::Assist::PAE_EXTENDED_CR3.0, Assist::On);
     }
     tables::adopt(root, domain.id)?;
     vcpus::start_first(domain, &loaded, root)?;

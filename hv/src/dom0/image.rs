@@ -2,7 +2,7 @@
 //!
 //! Runs on the temporary heap, as unpacking takes much memory; what comes out owns none.
 
-use guest_image::{InitialLayout, KernelImage, LayoutInput, P2mLeaf, Payload};
+use guest_image::{InitialLayout, KernelImage, LayoutInput, P2mLeaf, PaeMode, Payload};
 
 use super::{Dom0Error, initrd, placement::Placement};
 use crate::{
@@ -26,8 +26,8 @@ pub struct Loaded {
     pub entry: u64,
     /// Where the kernel wants its hypercall page.
     pub hypercall_page: Option<u64>,
-    /// Whether it has a PAE note.
-    pub has_pae_note: bool,
+    /// What its PAE note says.
+    pub pae: PaeMode,
 }
 
 /// Unpacks the kernel, lays dom0 out, takes frames for everything that the layout names and writes the kernel there.
@@ -72,6 +72,6 @@ fn load_unpacked(
         image: (image.virt_start, image.virt_end),
         entry: image.entry,
         hypercall_page: image.hypercall_page,
-        has_pae_note: image.pae.is_present(),
+        pae: image.pae,
     })
 }

@@ -13,7 +13,7 @@ const P2M_ENTRY: u64 = 8;
 pub fn print(loaded: &Loaded, placement: &Placement, initrd: Option<&Module>) {
     let layout = &loaded.layout;
     let (start, end) = loaded.image;
-    let pae = if loaded.has_pae_note { " PAE," } else { "" };
+    let pae = if loaded.pae.is_present() { " PAE," } else { "" };
     log::info!(" Xen  kernel: 64-bit, lsb");
     log::info!(
         " Dom0 kernel: 64-bit,{pae} lsb, paddr {:#x} -> {:#x}",

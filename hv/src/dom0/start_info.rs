@@ -34,7 +34,7 @@ pub fn write(
 ) {
     let layout = &loaded.layout;
     let mut page = StartInfo::default();
-    let suffix: &[u8] = if loaded.has_pae_note { b"p" } else { b"" };
+    let suffix: &[u8] = if loaded.pae.is_present() { b"p" } else { b"" };
     for (to, from) in page.magic.iter_mut().zip(MAGIC.iter().chain(suffix)) {
         *to = *from;
     }
