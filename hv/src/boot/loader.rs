@@ -67,8 +67,10 @@ pub struct LoaderInfo {
     /// Entries of `regions` in use.
     pub region_count: usize,
     modules: [Option<Module>; MAX_MODULES],
-    /// Our own command line, without the image's name.
+    /// Our own command line as it was passed; some loaders put the image's name first.
     pub command_line: Text,
+    /// What the loader calls itself; empty when it does not say.
+    pub loader_name: Text,
     /// Which protocol the loader spoke.
     pub protocol: &'static str,
 }
@@ -93,6 +95,7 @@ impl LoaderInfo {
             region_count: 0,
             modules: [None; MAX_MODULES],
             command_line: Text::EMPTY,
+            loader_name: Text::EMPTY,
             protocol,
         }
     }
@@ -143,13 +146,14 @@ fn read_multiboot1(information: u64) -> LoaderInfo {
     const HAS_COMMAND_LINE: u32 = 1 << 2;
     const HAS_MODULES: u32 = 1 << 3;
     const HAS_MEMORY_MAP: u32 = 1 << 6;
+    const HAS_LOADER_NAME: u32 = 1 << 9;
     let mut info = LoaderInfo::empty("multiboot 1");
     let flags = word(information);
     if flags & HAS_COMMAND_LINE != 0 {
-        // Multiboot 1 puts the image's own name first.
-        let text = read_text(u64::from(word(information + 16)));
-        let rest = text.as_str().split_once(' ').map_or("", |(_, rest)| rest);
-        info.command_line = Text::copy_from(rest.as_bytes());
+        info.command_line = read_text(u64::from(word(information + 16)));
+    }
+    if flags & HAS_LOADER_NAME != 0 {
+        info.loader_name = read_text(u64::from(word(information + 64)));
     }
     if flags & HAS_MODULES != 0 {
         let (count, table) = (word(information + 20), u64::from(word(information + 24)));
@@ -182,6 +186,9 @@ fn read_multiboot2(information: u64) -> Option<LoaderInfo> {
     let mut info = LoaderInfo::empty("multiboot 2");
     if let Some(tag) = tags.command_line_tag() {
         info.command_line = Text::copy_from(tag.cmdline().unwrap_or_default().as_bytes());
+    }
+    if let Some(tag) = tags.boot_loader_name_tag() {
+        info.loader_name = Text::copy_from(tag.name().unwrap_or_default().as_bytes());
     }
     for tag in tags.module_tags() {
         info.add_module(Module {

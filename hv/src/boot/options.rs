@@ -18,9 +18,6 @@ static OPTIONS: Once<BootOptions<'static>> = Once::new();
 static FOR_DOM0: Once<&'static str> = Once::new();
 static DEFAULT: BootOptions<'static> = BootOptions::DEFAULT;
 
-/// A loader that puts no image name in front of the options; our own line comes without it already.
-const NO_IMAGE_NAME: &str = "GRUB 2";
-
 /// Everything that was asked for; defaults before [`apply`].
 pub fn get() -> &'static BootOptions<'static> {
     OPTIONS.get().unwrap_or(&DEFAULT)
@@ -31,10 +28,14 @@ pub fn for_dom0() -> &'static str {
     FOR_DOM0.get().copied().unwrap_or_default()
 }
 
+/// Our own line without the image's name.
+pub fn own_line(info: &LoaderInfo) -> &str {
+    CommandLine::without_image_name(info.command_line.as_str(), info.loader_name.as_str())
+}
+
 /// A module's line without the image's name, which stands there unless a multiboot 2 loader left it out.
 pub fn module_line<'a>(info: &LoaderInfo, module: &'a Module) -> &'a str {
-    let loader = if info.protocol == "multiboot 2" { NO_IMAGE_NAME } else { "" };
-    CommandLine::without_image_name(module.text.as_str(), loader)
+    CommandLine::without_image_name(module.text.as_str(), info.loader_name.as_str())
 }
 
 /// Most CPUs that may run (`maxcpus`, `nosmp`).
@@ -49,7 +50,7 @@ pub fn x2apic() -> X2Apic {
 
 /// Reads the command line and puts into effect what concerns what runs already.
 pub fn apply(info: &'static LoaderInfo) {
-    let line = CommandLine::new(info.command_line.as_str(), NO_IMAGE_NAME);
+    let line = CommandLine::new(info.command_line.as_str(), info.loader_name.as_str());
     FOR_DOM0.call_once(|| line.for_dom0);
     let options = OPTIONS.call_once(|| BootOptions::parse(line.options, |_| ()));
     apply_log_levels(&options.console);

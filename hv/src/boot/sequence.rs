@@ -27,7 +27,7 @@ static LOADER: Once<LoaderInfo> = Once::new();
 
 /// Our own command line.
 pub fn command_line() -> &'static str {
-    LOADER.get().map_or("", |info| info.command_line.as_str())
+    LOADER.get().map_or("", options::own_line)
 }
 
 /// Says why the machine cannot go on, and halts.
@@ -54,7 +54,7 @@ pub fn run(magic: u32, information: u32) -> ! {
     let info = LOADER.call_once(|| info);
     options::apply(info);
     log::info!("Bootloader: {}", info.protocol);
-    log::info!("Command line: {}", info.command_line.as_str());
+    log::info!("Command line: {}", options::own_line(info));
     platform::memory_map::remember(info.regions());
     features::detect();
     let memory = match memory::setup::initialise(info) {

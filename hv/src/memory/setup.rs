@@ -33,7 +33,7 @@ pub fn initialise(info: &LoaderInfo) -> Result<Memory> {
     for module in info.modules() {
         frames.reserve(module.start, module.length);
     }
-    let memory = Memory { frame_limit: frames.end(), total_frames };
+    let memory = Memory { frame_limit: usable.end(), total_frames };
 
     let root = frames.take(1, 1)?;
     map_image(root, &mut frames)?;
@@ -90,7 +90,10 @@ fn map_direct(root: Mfn, usable: &BootFrames, frames: &mut BootFrames) -> Result
 /// Frame table and both views of the machine-to-physical table. The frame table is mapped without holes, so that any
 /// MFN below the limit has a record; the other is mapped only where there is memory, so that reading a hole faults.
 fn map_frame_tables(root: Mfn, usable: &BootFrames, frames: &mut BootFrames) -> Result<()> {
-    let is_memory = |frame: u64| usable.ranges().iter().any(|&(first, end)| (first..end).contains(&frame));
+    // The first MiB is the firmware's: dom0 maps it as it maps devices, whatever the map calls it.
+    let is_memory = |frame: u64| {
+        frame >= LOW_MEMORY >> 12 && usable.ranges().iter().any(|&(first, end)| (first..end).contains(&frame))
+    };
     let has_memory = |range: core::ops::Range<u64>| {
         usable.ranges().iter().any(|&(first, end)| first < end && first < range.end && range.start < end)
     };
