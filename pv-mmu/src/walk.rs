@@ -18,9 +18,13 @@ pub const fn is_hypervisor_slot(slot: usize) -> bool {
     slot.wrapping_sub(256) < 16
 }
 
+/// One entry of a table that may be none any more: only frames that were tables last are opened, for an entry of other
+/// contents may name a frame number without memory behind it.
 #[inline]
 fn read<H: MmuHost>(host: &H, table: Mfn, slot: usize) -> Option<Entry> {
-    host.frames().get(table)?;
+    if !host.frames().get(table)?.type_word().frame_type().is_table() {
+        return None;
+    }
     let table = host.table(table);
     let entry = Entry(table.get(slot)?.load(Relaxed));
     entry.is_present().then_some(entry)

@@ -53,9 +53,11 @@ impl TaskState {
     /// The stacks of `cpu`; port access from user mode always faults.
     pub const fn new(cpu: usize) -> Self {
         let mut own_stacks = [0; 7];
-        own_stacks[0] = block::own_stack(cpu, 0);
-        own_stacks[1] = block::own_stack(cpu, 1);
-        own_stacks[2] = block::own_stack(cpu, 2);
+        let mut which = 0;
+        while which < block::OWN_STACKS {
+            own_stacks[which] = block::own_stack(cpu, which);
+            which += 1;
+        }
         Self {
             reserved0: 0,
             stacks: [block::entry_stack(cpu), 0, 0],
@@ -162,6 +164,7 @@ pub fn fill_gates() {
             8 => 1,
             2 => 2,
             18 => 3,
+            1 => 4,
             _ => 0,
         };
         let level = if matches!(vector, 3 | 4 | 0x80) { FROM_USER } else { 0 };

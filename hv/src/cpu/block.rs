@@ -8,7 +8,8 @@
 //!  page  2      guard          page 3   double-fault stack
 //!  page  4      guard          page 5   NMI stack
 //!  page  6      guard          page 7   machine-check stack
-//!  pages 8 to 56   guard       pages 57 to 63  main stack, CpuInfo at its very top
+//!  page  8      guard          page 9   debug-exception stack
+//!  pages 10 to 56  guard       pages 57 to 63  main stack, CpuInfo at its very top
 //! ```
 //! While dom0 is built, the boot CPU's main stack reaches further down: decompressors are hungry.
 //! Context: `CpuInfo` belongs to its CPU alone; other CPUs use [`super::Cpu`].
@@ -31,11 +32,13 @@ use crate::{
 pub const BLOCK_SIZE: u64 = 1 << 18;
 const PAGE: u64 = 4096;
 const DESCRIPTOR_PAGE: u64 = 1;
-/// Stack page of each exception that has a stack of its own: double fault, NMI, machine check.
-const OWN_STACK_PAGES: [u64; 3] = [3, 5, 7];
+/// Exceptions that have a stack of their own: double fault, NMI, machine check, debug exception, in this order.
+pub const OWN_STACKS: usize = 4;
+/// Stack page of each.
+const OWN_STACK_PAGES: [u64; OWN_STACKS] = [3, 5, 7, 9];
 const MAIN_STACK_PAGES: core::ops::Range<u64> = 57..64;
 /// Pages that are added below the main stack for a while.
-const EXTRA_STACK_PAGES: core::ops::Range<u64> = 9..57;
+const EXTRA_STACK_PAGES: core::ops::Range<u64> = 11..57;
 
 /// What lies at the top of a CPU's main stack. The register file comes first: TSS.rsp0 points at its end.
 #[repr(C)]
@@ -64,7 +67,10 @@ pub const fn entry_stack(cpu: usize) -> u64 {
     base(cpu) + BLOCK_SIZE - size_of::<CpuInfo>() as u64 + size_of::<Registers>() as u64
 }
 
-/// Top of the stack of double fault (0), NMI (1), machine check (2).
+/// How far the end of the register file lies above the top of the debug-exception stack, in every block.
+pub const DEBUG_STACK_DISTANCE: u64 = entry_stack(0) - own_stack(0, 3);
+
+/// Top of the stack of one of the [`OWN_STACKS`].
 pub const fn own_stack(cpu: usize, which: usize) -> u64 {
     base(cpu) + (OWN_STACK_PAGES[which] + 1) * PAGE
 }

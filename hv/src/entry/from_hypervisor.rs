@@ -6,43 +6,60 @@
 
 use pv_cpu::registers::Registers;
 
-use super::stubs;
-use crate::{arch::control, console::output, cpu::block, interrupt::dispatch, serve::failsafe};
+use super::stubs::{self, SavedRegisters};
+use crate::{
+    arch::{control, debug},
+    console::output,
+    cpu::block,
+    interrupt::dispatch,
+    serve::failsafe,
+};
 
+const DEBUG: u32 = 1;
 const NMI: u32 = 2;
 const DOUBLE_FAULT: u32 = 8;
 const PAGE_FAULT: u32 = 14;
 
 /// An exception or interrupt while the hypervisor ran.
-pub extern "C" fn vector(registers: &mut Registers) {
-    if registers.entry_vector >= 32 {
-        dispatch::interrupt(registers.entry_vector);
+pub extern "C" fn vector(mut saved: SavedRegisters) {
+    let vector = saved.vector();
+    if vector >= 32 {
+        dispatch::interrupt(vector);
         return;
     }
+    let registers = saved.copy();
     if let Some(target) = stubs::fixup(registers.rip) {
-        registers.rip = target;
+        saved.continue_at(target);
         return;
     }
     if registers.rip == stubs::iret_address() {
         failsafe::return_failed(registers);
     }
-    report("fault in the hypervisor", registers);
-    stubs::unwind_from(registers)
+    report("fault in the hypervisor", &registers);
+    stubs::unwind_from(&registers)
 }
 
-/// Non-maskable interrupt, double fault, machine check.
-pub extern "C" fn on_own_stack(registers: &mut Registers) {
-    match registers.entry_vector {
-        NMI => dispatch::non_maskable(registers),
+/// Non-maskable interrupt, double fault, machine check; a debug exception that hit the hypervisor.
+pub extern "C" fn on_own_stack(mut saved: SavedRegisters) {
+    match saved.vector() {
+        DEBUG => debug_exception(&mut saved),
+        NMI => dispatch::non_maskable(&saved.copy()),
         DOUBLE_FAULT => {
-            report("double fault", registers);
+            report("double fault", &saved.copy());
             crate::panic::stop();
         }
         _ => {
-            report("machine check", registers);
+            report("machine check", &saved.copy());
             crate::panic::stop();
         }
     }
+}
+
+/// A guest's doing, and nobody's loss: its data breakpoint lies on memory that the hypervisor copied, its trap was held
+/// back by MOV SS until SYSCALL had been carried out, or it single-stepped into SYSENTER. The causes are forgotten.
+fn debug_exception(saved: &mut SavedRegisters) {
+    debug::write_dr6(pv_cpu::debug::DR6_ONES);
+    saved.stop_stepping();
 }
 
 /// Continues a fault as a panic; called by the stub with the faulting code's frames on the stack.

@@ -162,6 +162,8 @@ entry_vectors:
     movl  $vector, 4(%rsp)
     .if (vector == 2) || (vector == 8) || (vector == 18)
     jmp   entry_on_own_stack
+    .elseif vector == 1
+    jmp   entry_debug
     .else
     jmp   entry_common
     .endif
@@ -186,6 +188,24 @@ entry_from_hypervisor:
     RESTORE_REGISTERS %rcx, %r11
     add   $8, %rsp
     iretq
+
+# #DB has a stack of its own, because a guest can make it follow SYSCALL before the entry has a stack (a breakpoint that
+# MOV SS held back). From a guest, the six words are copied to where every other entry has them; neither lea nor mov
+# changes anything else. From the hypervisor it returns to exactly where it came from, like the others below.
+.balign 16
+entry_debug:
+    testb $3, 16(%rsp)
+    jz    entry_on_own_stack
+    push  %rax
+    .set  offset, 0
+    .rept 6
+    mov   8 + offset(%rsp), %rax
+    mov   %rax, {debug_distance} + 8 + offset(%rsp)
+    .set  offset, offset + 8
+    .endr
+    pop   %rax
+    lea   {debug_distance}(%rsp), %rsp
+    jmp   entry_common
 
 # NMI, double fault and machine check have stacks of their own and return to exactly where they came from.
 .balign 16

@@ -7,7 +7,7 @@
 use pv_cpu::registers::Registers;
 
 use super::{from_guest, from_hypervisor};
-use crate::{arch::descriptors::selector, cpu::block};
+use crate::{arch::descriptors::selector, cpu::block, serve::Caller};
 
 /// Offsets inside the SYSCALL page.
 const COMPAT_ENTRY: u64 = 64;
@@ -20,6 +20,7 @@ const SYSCALL: u32 = Registers::SYSCALL;
 core::arch::global_asm!(
     include_str!("stubs.S"),
     registers_rsp = const block::REGISTERS_RSP,
+    debug_distance = const block::DEBUG_STACK_DISTANCE,
     compat_entry = const COMPAT_ENTRY,
     syscall_pointer = const SYSCALL_POINTER,
     compat_pointer = const COMPAT_POINTER,
@@ -55,6 +56,50 @@ unsafe extern "C" {
     fn entry_load_selectors(ds: u32, es: u32, fs: u32, gs: u32) -> u32;
     fn entry_restore_extended_state(image: u64, low: u32, high: u32) -> u64;
     fn entry_restart(registers: *mut Registers) -> !;
+}
+
+/// The registers that an entry stub has saved on the stack. Made by the stubs alone.
+///
+/// Not a reference: from a guest the words are those of the CPU's one register file, which the gate opens again before
+/// the entry function returns; from the hypervisor they may overlap it.
+#[repr(transparent)]
+pub struct SavedRegisters(*mut Registers);
+
+impl SavedRegisters {
+    /// Which entry this is: the vector, or [`Registers::SYSCALL`].
+    #[inline(always)]
+    pub fn vector(&self) -> u32 {
+        // SAFETY: the stub has filled the words, and nobody else reaches them while the entry function has this value.
+        unsafe { (*self.0).entry_vector }
+    }
+
+    /// The words as they were saved.
+    pub fn copy(&self) -> Registers {
+        // SAFETY: as in `vector`; every bit pattern is valid.
+        unsafe { *self.0 }
+    }
+
+    /// Where the interrupted code goes on.
+    pub fn continue_at(&mut self, rip: u64) {
+        // SAFETY: as in `vector`.
+        unsafe { (*self.0).rip = rip };
+    }
+
+    /// Makes the interrupted code go on without single-stepping.
+    pub fn stop_stepping(&mut self) {
+        const TRAP: u64 = 1 << 8;
+        // SAFETY: as in `vector`.
+        unsafe { (*self.0).rflags &= !TRAP };
+    }
+
+    /// Serves the vCPU that this CPU came from, if there is one. The reference to the registers ends with `work`.
+    #[inline(always)]
+    pub fn serve(self, work: impl FnOnce(&mut Caller<'_>)) {
+        // SAFETY: from a guest the words are the CPU's register file, which the gate opens after this has returned.
+        if let Some(mut caller) = Caller::current(unsafe { &mut *self.0 }) {
+            work(&mut caller);
+        }
+    }
 }
 
 /// Linked address of the page that SYSCALL enters through.

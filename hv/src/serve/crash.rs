@@ -35,12 +35,12 @@ fn print(caller: &Caller<'_>, why: &str) {
     log::error!("r9:  {:016x}   r10: {:016x}   r11: {:016x}", registers.r9, registers.r10, registers.r11);
     log::error!("r12: {:016x}   r13: {:016x}   r14: {:016x}", registers.r12, registers.r13, registers.r14);
     log::error!("r15: {:016x}   cr3: {:016x}   cr2: {:016x}", registers.r15, control::read_cr3(), control::read_cr2());
-    print_walk(control::read_cr3(), control::read_cr2());
+    print_walk(caller, control::read_cr3(), control::read_cr2());
     print_stack(registers.rsp);
 }
 
 /// The page walk of the last fault's address, level by level.
-fn print_walk(root: u64, address: u64) {
+fn print_walk(caller: &Caller<'_>, root: u64, address: u64) {
     log::error!("Pagetable walk from {address:016x}:");
     let mut table = abi::MachineAddress(root).frame();
     for level in (1..=4).rev() {
@@ -49,7 +49,9 @@ fn print_walk(root: u64, address: u64) {
         let entry = slot.load(core::sync::atomic::Ordering::Relaxed);
         log::error!(" L{level}[0x{index:03x}] = {entry:016x}");
         let next = crate::memory::entry::frame(entry);
-        if entry & 1 == 0 || entry & 0x80 != 0 || next >= crate::memory::frame_table::limit() {
+        // Nothing but the domain's own frames: other vCPUs may still be changing these tables.
+        let owner = crate::memory::frame_table::frames().get(next).map(|info| info.reference().owner());
+        if entry & 1 == 0 || entry & 0x80 != 0 || owner != Some(caller.domain.id) {
             return;
         }
         table = next;

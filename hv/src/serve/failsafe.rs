@@ -9,11 +9,10 @@ use super::Caller;
 use crate::{arch::segments, cpu::block, entry::stubs};
 
 /// The IRET faulted; `at_fault` holds the general registers, already the guest's.
-pub fn return_failed(at_fault: &Registers) -> ! {
-    let general = *at_fault;
+pub fn return_failed(at_fault: Registers) -> ! {
     let frame = stubs::iret_frame(at_fault.rsp);
     let registers = block::take_registers();
-    *registers = general;
+    *registers = at_fault;
     (registers.rip, registers.cs, registers.rflags, registers.rsp, registers.ss) = frame;
     registers.error_code = 0;
     registers.entry_vector = 0;

@@ -124,9 +124,11 @@ impl PrivilegedHost for Instructions<'_> {
         // The bitmap's address is the kernel's; read it through the kernel's table, whichever is loaded.
         let root = self.roots.kernel.get()?;
         let frame = guest_entry(&Machine, root, GuestVirtual(from))?.mfn();
-        crate::memory::frame_table::frames().get(frame)?;
+        // Held: another vCPU may change the entry and give the frame back between the walk and the read.
+        let info = pv_mmu::get_page(&Machine, frame, self.domain.id).ok()?;
         let mut byte = [0];
         crate::memory::window::read_bytes(frame, (from & 0xFFF) as usize, &mut byte);
+        pv_mmu::put_page(&Machine, frame, info);
         let [byte] = byte;
         Some(byte)
     }

@@ -3,15 +3,15 @@
 //!
 //! Hot path: a fault that is the guest's own is told apart by its address and error code alone.
 
-use abi::GuestVirtual;
+use abi::{DomainId, GuestVirtual};
 use core::sync::atomic::Ordering::Relaxed;
 use pv_cpu::{exception::Vector, exception::page_fault, store, trap_table::Mode};
-use pv_mmu::{GuestWrite, WriteOutcome, apply_guest_write, guest_entry, is_table_write_fault};
+use pv_mmu::{GuestWrite, WriteOutcome, apply_guest_write, get_page, guest_entry, is_table_write_fault, put_page};
 
 use super::{Caller, descriptors, emulate, traps};
 use crate::{
     domain::per_domain,
-    memory::{layout, mmu::Machine},
+    memory::{layout, mmu::Machine, window},
 };
 
 /// `vm_assist` type that does page-table writes for the guest.
@@ -83,7 +83,7 @@ fn write_table(caller: &mut Caller<'_>, root: abi::Mfn, address: GuestVirtual) -
     let size = usize::from(store.width);
     // Read-modify-write instructions become compare-and-exchange on what stands there, until nobody came in between.
     for _ in 0..4 {
-        let old = match guest_word(root, address, size) {
+        let old = match guest_word(caller.domain.id, root, address, size) {
             Some(old) => old,
             None => return false,
         };
@@ -108,11 +108,14 @@ fn write_table(caller: &mut Caller<'_>, root: abi::Mfn, address: GuestVirtual) -
     true
 }
 
-/// What stands at `address`, `size` bytes, through the tables under `root`.
-fn guest_word(root: abi::Mfn, address: GuestVirtual, size: usize) -> Option<u64> {
+/// What stands at `address`, `size` bytes, through the tables under `root`, in a frame of `owner`.
+fn guest_word(owner: DomainId, root: abi::Mfn, address: GuestVirtual, size: usize) -> Option<u64> {
     let frame = guest_entry(&Machine, root, address)?.mfn();
     let offset = address.0 as usize & 0xFFF;
-    let word = crate::memory::window::words(frame).get(offset / 8)?.load(Relaxed);
-    let shifted = word >> (8 * (offset & 7));
+    // Held: another vCPU may change the entry and give the frame back between the walk and the read.
+    let info = get_page(&Machine, frame, owner).ok()?;
+    let word = window::words(frame).get(offset / 8).map(|word| word.load(Relaxed));
+    put_page(&Machine, frame, info);
+    let shifted = word? >> (8 * (offset & 7));
     Some(if size == 8 { shifted } else { shifted & ((1 << (8 * size)) - 1) })
 }
