@@ -301,3 +301,8 @@ fn rows_name_every_sub_operation() {
     assert_eq!(cpu::NMI_ROWS.len(), NmiOperation::NAMED.len());
     assert_eq!(cpu::ASSIST_ROWS.len(), Assist::NAMED.len());
 }
+
+#[test]
+fn every_segment_register_has_a_row() {
+    assert_eq!(cpu::SEGMENT_ROWS.len(), abi::xen_x86::SegmentBase::NAMED.len());
+}

@@ -256,6 +256,9 @@ pub fn iret(host: &mut impl CpuHost) -> Outcome {
     }
 }
 
+/// What each register of set_segment_base is here.
+pub const SEGMENT_ROWS: &[Row] = rows!(SegmentBase { works: FS GS_USER GS_KERNEL GS_USER_SELECTOR; });
+
 /// set_segment_base(25). Errors: `EINVAL` for a non-canonical base or an unknown register; a selector never fails.
 #[inline]
 pub fn set_segment_base(host: &mut impl CpuHost, which: SegmentBase, value: u64) -> Reply {

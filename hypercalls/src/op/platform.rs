@@ -212,3 +212,9 @@ pub const ROWS: &[Row] = rows!(PlatformOperation {
     (absent "not in Xen 4.17"): GET_DOM0_CONSOLE GET_UCODE_REVISION MICROCODE_UPDATE2;
     (missing "adding processors, memory and parking cores at run time"): CPU_HOTADD MEM_HOTADD CORE_PARKING;
 });
+
+/// What works here and not yet in `hv`: the host side refuses it. The status page shows these instead.
+pub const REFUSED_BY_HOST: &[Row] = rows!(PlatformOperation {
+    (missing "the image refuses: ENODEV, memory types stay as the firmware set them"): ADD_MEMTYPE DEL_MEMTYPE;
+    (missing "the image refuses: EOPNOTSUPP, physical CPUs stay as they are"): CPU_ONLINE CPU_OFFLINE;
+});
