@@ -3,6 +3,8 @@
 //! Default deny. The hardware domain gets everything but what the hypervisor drives itself. Fixed when the domain is
 //! made, except for read-only pages, which grow as MSI-X tables are set up. Source: reference inventory §4.5.
 
+use alloc::vec::Vec;
+
 use abi::Mfn;
 use locks::{Level, Lock};
 use pv_mmu::IoAccess;
@@ -34,29 +36,29 @@ pub struct Rights {
     hidden_ports: Lock<Ranges>,
 }
 
-/// A few half-open ranges.
+/// Half-open ranges, as many as the machine's devices ask for.
 struct Ranges {
-    ranges: [(u64, u64); 32],
-    count: usize,
+    ranges: Vec<(u64, u64)>,
 }
 
 impl Ranges {
     const fn new() -> Self {
-        Self { ranges: [(0, 0); 32], count: 0 }
+        Self { ranges: Vec::new() }
     }
 
     fn add(&mut self, first: u64, end: u64) -> bool {
-        if self.ranges.iter().take(self.count).any(|&(low, high)| low <= first && end <= high) {
+        if self.ranges.iter().any(|&(low, high)| low <= first && end <= high) {
             return true;
         }
-        let Some(slot) = self.ranges.get_mut(self.count) else { return false };
-        *slot = (first, end);
-        self.count += 1;
+        if self.ranges.try_reserve(1).is_err() {
+            return false;
+        }
+        self.ranges.push((first, end));
         true
     }
 
     fn contains(&self, value: u64) -> bool {
-        self.ranges.iter().take(self.count).any(|&(first, end)| (first..end).contains(&value))
+        self.ranges.iter().any(|&(first, end)| (first..end).contains(&value))
     }
 }
 

@@ -1,10 +1,10 @@
 //! The hypervisor's own page tables: slots 256 to 271, shared by every address space.
 //!
 //! Level-3 tables of all slots in use exist before the first guest and never change, so copying 16 entries into a guest's
-//! top-level table is all that a new address space takes. Lock: changes after boot happen under the caller's lock of
-//! what is being mapped (heap, device window, CPU blocks); two callers never share a level-1 table.
+//! top-level table is all that a new address space takes. No lock: every entry is written by one atomic step, and of a
+//! table that two CPUs make at once one copy is kept.
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use core::sync::atomic::Ordering::{AcqRel, Acquire};
 
 use abi::{Errno, Mfn, Result};
 
@@ -66,8 +66,14 @@ fn descend(table: Mfn, index: usize, frames: FrameSource<'_>) -> Result<Mfn> {
         return if present & entry::LARGE == 0 { Ok(entry::frame(present)) } else { Err(Errno::EEXIST) };
     }
     let fresh = frames()?;
-    slot.store(fresh.address().0 | entry::TABLE, Release);
-    Ok(fresh)
+    match slot.compare_exchange(present, fresh.address().0 | entry::TABLE, AcqRel, Acquire) {
+        Ok(_) => Ok(fresh),
+        // Another CPU made the table meanwhile; the spare one goes back.
+        Err(now) => {
+            super::physical::free(fresh, frame_allocator::Order(0));
+            if now & entry::LARGE == 0 { Ok(entry::frame(now)) } else { Err(Errno::EEXIST) }
+        }
+    }
 }
 
 /// The leaf entry that maps `address`, if any.
