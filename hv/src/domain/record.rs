@@ -82,6 +82,8 @@ pub struct Domain {
     dirty_cpus: AtomicU64,
     life: AtomicU32,
     shutdown: AtomicU32,
+    /// Earliest deadline of its watchdogs; all ones for none. Written under `control`.
+    pub watchdog_due: AtomicU64,
     /// Its latch of port 0xCF8.
     pub config_address: AtomicU32,
     /// The code of `SCHEDOP_shutdown_code`, for a later shutdown.
@@ -112,6 +114,7 @@ impl Domain {
             dirty_cpus: AtomicU64::new(0),
             life: AtomicU32::new(Life::Alive as u32),
             shutdown: AtomicU32::new(Shutdown::RUNNING.0),
+            watchdog_due: AtomicU64::new(u64::MAX),
             config_address: AtomicU32::new(0),
             latched_code: AtomicU32::new(u32::MAX),
         }));

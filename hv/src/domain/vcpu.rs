@@ -48,6 +48,8 @@ impl PendingWork {
     pub const NMI: PendingWork = PendingWork(1 << 0);
     /// Its clock parameters or runstate area must be written to guest memory once its kernel's tables are in place.
     pub const AREAS: PendingWork = PendingWork(1 << 1);
+    /// A selector could not be loaded when it was switched in; its failsafe callback is to be told.
+    pub const FAILSAFE: PendingWork = PendingWork(1 << 3);
     /// It has polled; the poll is over when it runs again.
     pub const POLL: PendingWork = PendingWork(1 << 2);
 }
@@ -111,8 +113,6 @@ pub struct VcpuState {
     pub msrs: OwnMsrs,
     /// The step of `XENMEM_exchange` it is in; empty between calls.
     pub exchange: ExchangeStep,
-    /// A selector could not be loaded; the guest's failsafe callback is to be told.
-    pub failsafe_due: bool,
 }
 
 impl Vcpu {
@@ -144,7 +144,6 @@ impl Vcpu {
                 extended: ExtendedState::new()?,
                 msrs: OwnMsrs::default(),
                 exchange: ExchangeStep::default(),
-                failsafe_due: false,
             }),
         })
     }

@@ -18,7 +18,7 @@ use crate::{
     cpu::block,
     domain::PendingWork,
     sched,
-    serve::{Caller, areas, boundary},
+    serve::{Caller, areas, boundary, failsafe},
 };
 
 /// Leaves to the guest. The value tells the stub how: 1 by SYSRET, 0 by IRET.
@@ -68,6 +68,9 @@ fn pending(caller: &mut Caller<'_>) {
     let work = caller.vcpu.pending.swap(0, core::sync::atomic::Ordering::AcqRel);
     if work & PendingWork::AREAS.0 != 0 {
         areas::update(caller);
+    }
+    if work & PendingWork::FAILSAFE.0 != 0 {
+        failsafe::selectors_refused(caller);
     }
     if work & PendingWork::POLL.0 != 0 {
         caller.domain.ports.end_poll(caller.vcpu.id);

@@ -1,6 +1,6 @@
 //! The context switch: everything of the vCPU that leaves is stored, everything of the one that comes is loaded.
 //!
-//! Context: no lock held, interrupts off. A vCPU is resident on at most one CPU; it becomes resident elsewhere only
+//! Context: interrupts off; `store` runs under the CPU's run-queue lock, `load` under none. A vCPU is resident on at most one CPU; it becomes resident elsewhere only
 //! after its CPU has stored it. Nothing of the old vCPU is left in registers the new one can read.
 
 #![expect(unsafe_code, reason = "moves register state between vCPUs and the CPU")]
@@ -13,7 +13,7 @@ use crate::{
     arch::{descriptors, segments},
     cpu::{self, block, extended_state},
     domain::{
-        Vcpu, VcpuState,
+        PendingWork, Vcpu, VcpuState,
         per_domain::{self, LOCAL_TABLE, OWN_DESCRIPTORS},
     },
     entry::stubs,
@@ -61,7 +61,7 @@ pub fn load(previous: Option<&'static Vcpu>, next: &'static Vcpu) {
         previous.domain.clear_dirty(cpu.index);
     }
     load_descriptors(next, state);
-    load_segments(state, mode);
+    load_segments(next, state, mode);
     load_control(state);
     extended_state::set_enabled_if_changed(state.extended.enabled);
     state.extended.restore();
@@ -83,11 +83,11 @@ fn load_descriptors(next: &'static Vcpu, state: &VcpuState) {
     descriptors::set_local_table(cpu::this().descriptor_frame, per_domain::address(next.id, LOCAL_TABLE), entries);
 }
 
-fn load_segments(state: &mut VcpuState, mode: Mode) {
+fn load_segments(next: &'static Vcpu, state: &VcpuState, mode: Mode) {
     let segments = state.virtual_cpu.segments;
     let refused = stubs::load_selectors(segments.ds, segments.es, segments.fs, segments.gs);
     if refused != 0 {
-        state.failsafe_due = true;
+        next.note(PendingWork::FAILSAFE);
     }
     segments::set_fs_base(segments.fs_base);
     match mode {

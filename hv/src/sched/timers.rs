@@ -5,12 +5,12 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::{Virq, vcpu::Runstate};
+use abi::{Virq, sched::ShutdownReason, vcpu::Runstate};
 
 use super::wake;
 use crate::{
     cpu::{self, Cpu, Work},
-    domain::{self, Kicked, RunFlags, Vcpu},
+    domain::{self, Domain, Kicked, RunFlags, Vcpu},
     interrupt::local_apic,
     time::clock,
 };
@@ -73,6 +73,9 @@ pub fn expire() {
     } else {
         next = this.slice_end.load(Relaxed);
     }
+    for domain in domain::all() {
+        next = next.min(expire_watchdogs(domain, now));
+    }
     for vcpu in domain::all().flat_map(|domain| domain.vcpus()) {
         if vcpu.processor.load(Relaxed) as usize == this.index {
             next = next.min(expire_vcpu(vcpu, now));
@@ -82,6 +85,27 @@ pub fn expire() {
     if next != NEVER {
         program(next);
     }
+}
+
+/// Stops a domain whose watchdog was not wound up in time; the next deadline.
+fn expire_watchdogs(domain: &'static Domain, now: u64) -> u64 {
+    let due = domain.watchdog_due.load(Relaxed);
+    if due > now {
+        return due;
+    }
+    let mut control = domain.control.lock();
+    let expired = control.watchdogs.iter().flatten().any(|&deadline| deadline <= now);
+    for slot in control.watchdogs.iter_mut().filter(|slot| slot.is_some_and(|deadline| deadline <= now)) {
+        *slot = None;
+    }
+    let next = control.watchdogs.iter().flatten().copied().min().unwrap_or(NEVER);
+    domain.watchdog_due.store(next, Relaxed);
+    drop(control);
+    if expired {
+        log::error!("Watchdog timer fired for domain {}", domain.id);
+        domain::shut_down(domain, ShutdownReason::WATCHDOG);
+    }
+    next
 }
 
 /// Fires what is due of one vCPU; the next deadline.

@@ -6,6 +6,7 @@
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use abi::vcpu::Runstate;
 use scheduler::{AffinityChange, Wake};
 
 use super::queue;
@@ -71,12 +72,26 @@ fn runnable(vcpu: &'static Vcpu) {
         let outcome = target.queue.lock().wake(vcpu.entity, clock::now());
         match outcome {
             Wake::Nothing => return,
-            Wake::Here(preempt) => return queue::obey(target, preempt),
-            Wake::Move { entity, to } => return queue::hand_over(entity, to),
+            Wake::Here(preempt) => {
+                waits(vcpu);
+                return queue::obey(target, preempt);
+            }
+            Wake::Move { entity, to } => {
+                waits(vcpu);
+                return queue::hand_over(entity, to);
+            }
             // It has moved since, or is in flight and runnable already.
             Wake::Absent if vcpu.processor.load(Acquire) == index => return,
             Wake::Absent => {}
         }
+    }
+}
+
+/// Books that a vCPU waits for a CPU, unless one has taken it already.
+fn waits(vcpu: &Vcpu) {
+    let mut time = vcpu.time.lock();
+    if matches!(time.state, Runstate::BLOCKED | Runstate::OFFLINE) && !vcpu.running.load(Acquire) {
+        time.enter(Runstate::RUNNABLE, clock::now());
     }
 }
 

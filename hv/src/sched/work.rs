@@ -89,10 +89,15 @@ fn settle(resident: Option<&'static Vcpu>, next: Option<&'static Vcpu>, now: u64
     }
     if let Some(next) = next {
         let mut time = next.time.lock();
+        let deadline = if time.state == Runstate::RUNNING { None } else { time.next_deadline() };
         if time.state != Runstate::RUNNING {
             time.enter(Runstate::RUNNING, now);
         }
         drop(time);
+        // It may have come from another CPU, and its tick has stood still meanwhile.
+        if let Some(deadline) = deadline {
+            timers::arm(deadline);
+        }
         if !same {
             switch::load(resident, next);
         }

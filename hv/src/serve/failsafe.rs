@@ -22,11 +22,20 @@ pub fn return_failed(at_fault: Registers) -> ! {
     stubs::leave()
 }
 
-/// Enters the guest's failsafe callback.
-pub fn failsafe(caller: &mut Caller<'_>) {
+/// Enters the guest's failsafe callback after a return that the CPU refused.
+fn failsafe(caller: &mut Caller<'_>) {
     let (ds, es, fs, gs) = segments::selectors();
+    tell(caller, bounce::DataSelectors { ds, es, fs, gs });
+}
+
+/// Enters the guest's failsafe callback after its selectors could not be loaded; it hears what they were.
+pub fn selectors_refused(caller: &mut Caller<'_>) {
+    let segments = caller.state.virtual_cpu.segments;
+    tell(caller, bounce::DataSelectors { ds: segments.ds, es: segments.es, fs: segments.fs, gs: segments.gs });
+}
+
+fn tell(caller: &mut Caller<'_>, selectors: bounce::DataSelectors) {
     let (state, registers, mut context) = caller.split();
-    let selectors = bounce::DataSelectors { ds, es, fs, gs };
     if let Err(crash) = bounce::failsafe(&mut state.virtual_cpu, registers, &mut context, selectors) {
         caller.crash(crash.reason());
     }

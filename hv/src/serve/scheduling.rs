@@ -87,6 +87,7 @@ impl SchedulerHost for Caller<'_> {
         let mut control = self.domain.control.lock();
         let (index, slot) = control.watchdogs.iter_mut().enumerate().find(|(_, slot)| slot.is_none())?;
         *slot = Some(deadline);
+        self.domain.watchdog_due.fetch_min(deadline, core::sync::atomic::Ordering::Relaxed);
         drop(control);
         timers::arm(deadline);
         Some(index as u32)
@@ -97,6 +98,7 @@ impl SchedulerHost for Caller<'_> {
         let mut control = self.domain.control.lock();
         let Some(slot) = control.watchdogs.get_mut(index as usize).filter(|slot| slot.is_some()) else { return false };
         *slot = Some(deadline);
+        self.domain.watchdog_due.fetch_min(deadline, core::sync::atomic::Ordering::Relaxed);
         drop(control);
         timers::arm(deadline);
         true
