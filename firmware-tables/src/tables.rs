@@ -185,9 +185,8 @@ impl Fadt {
         const TIMER_32_BIT: u32 = 1 << 8;
         let bytes = tables.get(b"FACP")?;
         let flags = u32_at(bytes, 112)?;
-        let reset = (flags & RESET_SUPPORTED != 0)
-            .then(|| Some((generic_address(bytes, 116)?, u8_at(bytes, 128)?)))
-            .flatten();
+        let reset =
+            (flags & RESET_SUPPORTED != 0).then(|| Some((generic_address(bytes, 116)?, u8_at(bytes, 128)?))).flatten();
         Some(Fadt {
             pm1a_event: u32_at(bytes, 56)? as u16,
             pm1a_control: u32_at(bytes, 64)? as u16,

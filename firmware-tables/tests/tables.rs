@@ -1,4 +1,5 @@
 //! A small machine's tables in a byte array: found, read, and refused when broken.
+#![allow(clippy::indexing_slicing, reason = "a failed test panics")]
 
 use firmware_tables::{Fadt, GenericAddress, Hpet, Madt, Mcfg, PhysicalMemory, Polarity, TableError, Trigger, find};
 

@@ -20,13 +20,11 @@ impl Bitset {
     pub fn new(capacity: usize) -> Result<Self> {
         let mut levels = [const { Vec::new() }; MAX_LEVELS];
         let mut words = capacity.div_ceil(64).max(1);
-        let mut depth = 0;
-        for level in &mut levels {
+        for (index, level) in levels.iter_mut().enumerate() {
             level.try_reserve_exact(words).map_err(|_| Errno::ENOMEM)?;
             level.resize(words, 0);
-            depth += 1;
             if words == 1 {
-                return Ok(Self { levels, depth });
+                return Ok(Self { levels, depth: index + 1 });
             }
             words = words.div_ceil(64);
         }

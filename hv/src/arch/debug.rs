@@ -9,8 +9,8 @@ use pv_cpu::debug::DebugRegisters;
 /// Breakpoints armed: any of the enable bits of DR7.
 const ENABLED: u64 = pv_cpu::debug::DR7_ENABLES;
 
-macro_rules! accessors {
-    ($($read:ident, $write:ident, $name:literal;)*) => {$(
+macro_rules! readers {
+    ($($read:ident, $name:literal;)*) => {$(
         /// Reads the register.
         #[inline]
         pub fn $read() -> u64 {
@@ -19,7 +19,11 @@ macro_rules! accessors {
             unsafe { asm!(concat!("mov {}, ", $name), out(reg) value, options(nomem, nostack, preserves_flags)) };
             value
         }
+    )*};
+}
 
+macro_rules! writers {
+    ($($write:ident, $name:literal;)*) => {$(
         /// Writes the register. Addresses were checked not to be the hypervisor's.
         #[inline]
         pub fn $write(value: u64) {
@@ -29,13 +33,18 @@ macro_rules! accessors {
     )*};
 }
 
-accessors! {
-    read_dr6, write_dr6, "dr6";
-    read_dr7, write_dr7, "dr7";
-    read_dr0, write_dr0, "dr0";
-    read_dr1, write_dr1, "dr1";
-    read_dr2, write_dr2, "dr2";
-    read_dr3, write_dr3, "dr3";
+readers! {
+    read_dr6, "dr6";
+    read_dr7, "dr7";
+}
+
+writers! {
+    write_dr0, "dr0";
+    write_dr1, "dr1";
+    write_dr2, "dr2";
+    write_dr3, "dr3";
+    write_dr6, "dr6";
+    write_dr7, "dr7";
 }
 
 /// Loads a guest's breakpoints; off when it has none, so that another's never fire.

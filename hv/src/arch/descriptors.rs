@@ -51,12 +51,10 @@ const _: () = assert!(size_of::<TaskState>() == 104);
 
 impl TaskState {
     /// The stacks of `cpu`; port access from user mode always faults.
-    pub const fn new(cpu: usize) -> Self {
+    pub fn new(cpu: usize) -> Self {
         let mut own_stacks = [0; 7];
-        let mut which = 0;
-        while which < block::OWN_STACKS {
-            own_stacks[which] = block::own_stack(cpu, which);
-            which += 1;
+        for (stack, which) in own_stacks.iter_mut().zip(0..block::OWN_STACKS) {
+            *stack = block::own_stack(cpu, which);
         }
         Self {
             reserved0: 0,

@@ -24,18 +24,4 @@ impl Ring {
         }
         self.produced = self.produced.wrapping_add(1);
     }
-
-    /// Position after the newest byte.
-    pub const fn produced(&self) -> u32 {
-        self.produced
-    }
-
-    /// The byte at a position that is still kept.
-    pub fn get(&self, position: u32) -> Option<u8> {
-        let age = self.produced.wrapping_sub(position);
-        if age == 0 || age as usize > RING_SIZE {
-            return None;
-        }
-        self.bytes.get(position as usize % RING_SIZE).copied()
-    }
 }

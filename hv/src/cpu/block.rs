@@ -71,6 +71,7 @@ pub const fn entry_stack(cpu: usize) -> u64 {
 pub const DEBUG_STACK_DISTANCE: u64 = entry_stack(0) - own_stack(0, 3);
 
 /// Top of the stack of one of the [`OWN_STACKS`].
+#[expect(clippy::indexing_slicing, reason = "`which` is a constant or counts up to the array's length")]
 pub const fn own_stack(cpu: usize, which: usize) -> u64 {
     base(cpu) + (OWN_STACK_PAGES[which] + 1) * PAGE
 }
@@ -153,6 +154,7 @@ impl CpuInfo {
 }
 
 #[cold]
+#[expect(clippy::panic, reason = "a broken invariant of ours, before or beyond any guest")]
 fn unreachable_cpu() -> ! {
     panic!("a CPU runs without its record")
 }

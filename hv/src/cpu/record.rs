@@ -33,10 +33,6 @@ impl Work {
     pub const VCPU: Work = Work(1 << 2);
     /// The console has input or a debug key to handle.
     pub const CONSOLE: Work = Work(1 << 3);
-    /// Recalibrate time.
-    pub const TIME: Work = Work(1 << 4);
-    /// Stop: this CPU is going offline.
-    pub const OFFLINE: Work = Work(1 << 5);
     /// Let the next one run first.
     pub const YIELD: Work = Work(1 << 6);
 }

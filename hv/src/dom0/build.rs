@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     boot::loader::LoaderInfo,
-    domain::{self, Assist, Domain},
+    domain::{self, Domain},
     memory::window,
     platform::pci,
     serve::hypercall_page,
@@ -45,7 +45,7 @@ pub fn build(info: &LoaderInfo) -> Result<&'static Domain, Dom0Error> {
     }
     if matches!(loaded.pae, PaeMode::ExtendedCr3 | PaeMode::Bimodal) {
         // Nothing depends on it for a 64-bit guest, but it shows in the features that the guest is told of.
-        domain.set_assist(vm_assist::Assist::PAE_EXTENDED_CR3.0, Assist::On);
+        domain.enable_assist(vm_assist::Assist::PAE_EXTENDED_CR3.0);
     }
     tables::adopt(root, domain.id)?;
     vcpus::start_first(domain, &loaded, root)?;

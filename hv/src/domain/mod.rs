@@ -12,6 +12,6 @@ mod vcpu;
 pub use events::{GuestEventPage, GuestVcpuInfo, HvPlatform, Kicked};
 pub use list::{all, find, hardware_domain, publish, shut_down};
 pub use memory::DomainMemory;
-pub use record::{Assist, Domain, NewDomain};
+pub use record::{Domain, NewDomain};
 pub use state::{Life, Shutdown};
 pub use vcpu::{PendingWork, RunFlags, Vcpu, VcpuState};

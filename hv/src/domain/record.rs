@@ -191,11 +191,6 @@ impl Domain {
         self.life.load(Acquire) != Life::Alive as u32
     }
 
-    /// Moves on in its life; false when it was there or further.
-    pub fn advance(&self, to: Life) -> bool {
-        self.life.fetch_max(to as u32, AcqRel) < to as u32
-    }
-
     /// Whether and why it has stopped.
     pub fn shutdown(&self) -> Shutdown {
         Shutdown(self.shutdown.load(Acquire))
@@ -213,12 +208,9 @@ impl Domain {
         self.assists.load(Relaxed) >> kind & 1 != 0
     }
 
-    /// Turns a `vm_assist` type on or off.
-    pub fn set_assist(&self, kind: u32, on: Assist) {
-        match on {
-            Assist::On => self.assists.fetch_or(1 << kind, Release),
-            Assist::Off => self.assists.fetch_and(!(1 << kind), Release),
-        };
+    /// Turns a `vm_assist` type on.
+    pub fn enable_assist(&self, kind: u32) {
+        self.assists.fetch_or(1 << kind, Release);
     }
 
     /// A descriptor page lost its mapping: no vCPU may go on using it as part of its LDT.
@@ -227,13 +219,4 @@ impl Domain {
             crate::serve::descriptors::drop_local_table(vcpu);
         }
     }
-}
-
-/// Whether an assist is on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Assist {
-    /// It is.
-    On,
-    /// It is not.
-    Off,
 }

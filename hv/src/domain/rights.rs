@@ -11,8 +11,8 @@ use pv_mmu::IoAccess;
 
 /// Ports nobody but the hypervisor touches, half-open, for the hardware domain too.
 const OWN_PORTS: [core::ops::Range<u32>; 5] = [0x20..0x22, 0xA0..0xA2, 0x40..0x44, 0x61..0x62, 0xCF8..0xD00];
-/// Page ranges that nobody maps: local APIC, MSI window.
-const OWN_FRAMES: [core::ops::Range<u64>; 1] = [0xFEE00..0xFEF00];
+/// Pages that nobody maps: local APIC, MSI window.
+const OWN_FRAMES: core::ops::Range<u64> = 0xFEE00..0xFEF00;
 
 /// How much of the machine a domain has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,7 +98,7 @@ impl Rights {
     /// What the domain may do with a page that is not memory.
     pub fn memory_access(&self, frame: Mfn) -> IoAccess {
         if self.extent == Extent::Nothing
-            || OWN_FRAMES.iter().any(|range| range.contains(&frame.0))
+            || OWN_FRAMES.contains(&frame.0)
             || self.hidden_frames.lock().contains(frame.0)
         {
             return IoAccess::Denied;

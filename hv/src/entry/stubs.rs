@@ -206,6 +206,8 @@ pub unsafe fn restore_extended_state(image: u64, components: u64) -> bool {
 
 /// Forgets the stack and leaves through the exit gate with the registers as they are.
 pub fn leave() -> ! {
+    // SAFETY: 1. nothing else of this entry goes on: the stack is given up below.
+    let registers = unsafe { block::registers() };
     // SAFETY: this CPU's register file is where the gate expects it; nothing on the stack is needed any more.
-    unsafe { entry_restart(block::registers()) }
+    unsafe { entry_restart(registers) }
 }

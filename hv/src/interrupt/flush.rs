@@ -27,11 +27,6 @@ static CLOCK: AtomicU32 = AtomicU32::new(1);
 pub struct CpuMask(pub u64);
 
 impl CpuMask {
-    /// The set with one CPU.
-    pub const fn of(index: usize) -> Self {
-        CpuMask(1 << index)
-    }
-
     /// Whether the CPU is in the set.
     pub const fn contains(self, index: usize) -> bool {
         self.0 >> index & 1 != 0

@@ -123,12 +123,6 @@ pub fn enable() {
     write(register::ERROR_STATUS, 0);
 }
 
-/// Turns this CPU's APIC off, before the CPU is parked.
-pub fn disable() {
-    write(register::TIMER, MASKED);
-    write(register::SPURIOUS, u32::from(Vector::SPURIOUS.0));
-}
-
 /// This CPU's APIC id.
 pub fn id() -> u32 {
     let raw = read(register::ID);
@@ -163,11 +157,6 @@ fn command(apic_id: u32, low: u32) {
 #[inline]
 pub fn send(apic_id: u32, vector: Vector) {
     command(apic_id, LEVEL_ASSERT | u32::from(vector.0));
-}
-
-/// Sends an NMI to another CPU.
-pub fn send_nmi(apic_id: u32) {
-    command(apic_id, LEVEL_ASSERT | DELIVER_NMI);
 }
 
 /// Puts another CPU into its wait-for-start state.

@@ -20,7 +20,7 @@ use pv_mmu::{FrameType, get_page_and_type, put_page_and_type};
 use super::{device, io_apic};
 use crate::{
     domain::{Domain, Kicked},
-    memory::{frame_table, mmu::Machine, window},
+    memory::{mmu::Machine, window},
 };
 
 /// No page: the frame number in [`DomainInterrupts::page`] otherwise.
@@ -179,24 +179,6 @@ impl DomainInterrupts {
                 true => word.fetch_or(bit, SeqCst),
                 false => word.fetch_and(!bit, SeqCst),
             };
-        }
-    }
-
-    /// Gives everything back: the last step of `domain`'s ports is done, it will map nothing more.
-    pub fn tear_down(&self, domain: &Domain) {
-        loop {
-            let mut numbers = self.numbers.lock();
-            let Some((pirq, irq)) = numbers.mapped().next() else { break };
-            // Mapped a line ago.
-            let _ = numbers.unmap(pirq, PortUse::Unbound);
-            release(irq, domain);
-        }
-        let page = self.page.swap(NO_PAGE, AcqRel);
-        if page != NO_PAGE {
-            let frame = Mfn(page & FRAME);
-            if let Some(info) = frame_table::frames().get(frame) {
-                put_page_and_type(&Machine, frame, info);
-            }
         }
     }
 }

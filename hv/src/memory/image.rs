@@ -9,9 +9,7 @@ use super::layout::{IMAGE_BASE, LOAD_BASE};
 unsafe extern "C" {
     static text_end: u8;
     static rodata_end: u8;
-    static data_end: u8;
     static image_end: u8;
-    static boot_stack_bottom: u8;
 }
 
 /// Half-open ranges of linked addresses, each with its rights.
@@ -38,16 +36,6 @@ pub fn loaded_range() -> core::ops::Range<u64> {
 /// Physical address of a linked address inside the image.
 pub fn physical(linked: u64) -> u64 {
     linked - IMAGE_BASE + LOAD_BASE
-}
-
-/// Lowest address of the boot stack, for the overflow check.
-pub fn boot_stack() -> u64 {
-    &raw const boot_stack_bottom as u64
-}
-
-/// Bytes that the loader copied from the file; the rest of the image is bss.
-pub fn file_bytes() -> u64 {
-    &raw const data_end as u64 - IMAGE_BASE
 }
 
 unsafe extern "C" {

@@ -3,9 +3,6 @@
 //! A guest may see the machine-to-physical table of slot 256, read-only; all else is supervisor-only. Source for the
 //! outer limits: Xen public header `arch-x86/xen-x86_64.h`; the order inside them is ours.
 
-/// Bytes covered by one top-level slot.
-pub const SLOT_SIZE: u64 = 1 << 39;
-
 /// First and one-past-last top-level slot of the hypervisor.
 pub const HYPERVISOR_SLOTS: core::ops::Range<usize> = 256..272;
 
@@ -45,8 +42,6 @@ pub const FRAME_TABLE: u64 = 0xFFFF_82E0_0000_0000;
 
 /// Slots 262 to 271: the direct map of all memory, reached only through `memory::window`.
 pub const DIRECT_MAP: u64 = 0xFFFF_8300_0000_0000;
-/// Bytes of physical address space that the direct map can hold.
-pub const DIRECT_MAP_SIZE: u64 = 10 * SLOT_SIZE;
 
 /// The top-level slot of an address.
 pub const fn slot_of(address: u64) -> usize {

@@ -32,12 +32,6 @@ pub fn set(mfn: Mfn, value: u64) {
     }
 }
 
-/// A frame's entry.
-#[inline]
-pub fn get(mfn: Mfn) -> u64 {
-    entry(mfn).map_or(INVALID, |entry| entry.load(Relaxed))
-}
-
 /// Takes a frame's entry out.
 #[inline]
 pub fn invalidate(mfn: Mfn) {

@@ -12,6 +12,7 @@ use super::{boot_frames::BootFrames, entry, heap, layout, tables, window};
 use crate::arch::control;
 
 /// Who hands out frames: nobody, the boot ranges, then the allocator.
+#[expect(clippy::large_enum_variant, reason = "there is one, in static memory; the heap comes later than the frames")]
 enum Source {
     None,
     Boot(BootFrames),

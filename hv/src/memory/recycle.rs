@@ -3,7 +3,7 @@
 //! A frame given up by a domain may still be translated on some CPU until that CPU flushes. It is freed with its stamp in
 //! the frame table; whoever allocates it for a domain flushes the CPUs that have not flushed since, then scrubs it.
 
-use abi::{DomainId, Errno, Mfn, Result};
+use abi::{Mfn, Result};
 use frame_allocator::Order;
 
 use super::{frame_table, physical, window};
@@ -37,11 +37,4 @@ pub fn take(order: Order, limit: Mfn) -> Result<Mfn> {
         window::zero(Mfn(frame));
     }
     Ok(first)
-}
-
-/// A scrubbed frame, given to `owner`. Errors: `ENOMEM`.
-pub fn take_for(owner: DomainId, limit: Mfn) -> Result<Mfn> {
-    let frame = take(Order(0), limit)?;
-    frame_table::frames().get(frame).ok_or(Errno::ENOMEM)?.assign(owner);
-    Ok(frame)
 }

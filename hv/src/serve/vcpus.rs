@@ -2,11 +2,7 @@
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
-use abi::{
-    Errno, GuestHandle, Mfn, Result, VcpuId,
-    shared_info::VcpuTimeInfo,
-    vcpu::{Runstate, RunstateInfo},
-};
+use abi::{Errno, GuestHandle, Mfn, Result, VcpuId, shared_info::VcpuTimeInfo, vcpu::RunstateInfo};
 use event_channels::InfoPlace;
 use hypercalls::op::{
     timer::TimerHost,
@@ -168,11 +164,6 @@ impl Caller<'_> {
                 areas::write_offline(address, &info);
             }
         }
-    }
-
-    /// Whether the vCPU is offline; for callers that must not disturb one that runs.
-    pub fn is_offline(&self, vcpu: &Vcpu) -> bool {
-        vcpu.time.lock().state == Runstate::OFFLINE
     }
 }
 

@@ -61,7 +61,7 @@ pub fn frequency_khz() -> u64 {
 pub fn to_nanoseconds(ticks: u64) -> u64 {
     let shift = SHIFT.load(Relaxed);
     let scaled = if shift >= 0 { ticks << shift } else { ticks >> -shift };
-    (u128::from(scaled) * u128::from(MULTIPLIER.load(Relaxed)) >> 32) as u64
+    ((u128::from(scaled) * u128::from(MULTIPLIER.load(Relaxed))) >> 32) as u64
 }
 
 /// Nanoseconds since boot; 0 before calibration.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 
-/// Directories that hold no sources.
+/// What holds no sources; `.git` is a file in a linked work tree.
 const SKIPPED: &[&str] = &["target", ".git"];
 
 /// Path from the root, with slashes, to text. Files that are not UTF-8 are left out.
@@ -28,7 +28,10 @@ impl Tree {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{prefix}{name}");
             let kind = entry.file_type()?;
-            if kind.is_dir() && !SKIPPED.contains(&name.as_str()) {
+            if SKIPPED.contains(&name.as_str()) {
+                continue;
+            }
+            if kind.is_dir() {
                 self.load_directory(&entry.path(), &format!("{path}/"))?;
             } else if kind.is_file() {
                 let bytes = fs::read(entry.path()).with_context(|| path.clone())?;
