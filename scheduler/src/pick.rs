@@ -51,6 +51,14 @@ impl Queue {
         self.detach(departed)
     }
 
+    /// Whether the entity that had the CPU before may not run on it any more: its registers are to be saved and
+    /// [`Queue::switched`] called even if nobody takes its place.
+    #[must_use]
+    pub fn must_depart(&self) -> bool {
+        let departing = self.departing.filter(|id| self.current != Some(*id));
+        departing.and_then(|id| self.member(id)).is_some_and(|entity| !entity.affinity.allows(self.cpu))
+    }
+
     /// Accounts the running time up to `now` to the holder of the CPU.
     pub fn charge(&mut self, now: u64) {
         let since = self.charged_until;

@@ -142,6 +142,25 @@ fn nobody_moves_before_its_registers_are_saved() {
 }
 
 #[test]
+fn who_may_not_stay_departs_though_nobody_comes() {
+    let board = Board::new();
+    board.set_online(0);
+    board.set_online(1);
+    let mut queue = Queue::new(0, board);
+    queue.reserve(1).unwrap();
+    let _ = queue.attach(Entity::new(EntityId(0), Weight::DEFAULT, on(0b01), None), 0).unwrap();
+    let _ = queue.wake(EntityId(0), 0);
+    assert_eq!(queue.pick_next(0).entity, Some(EntityId(0)));
+    assert!(!queue.must_depart());
+    // It binds itself to the other CPU.
+    assert!(matches!(queue.set_affinity(EntityId(0), on(0b10)), AffinityChange::Reschedule));
+    assert_eq!(queue.pick_next(MS).entity, None);
+    assert!(queue.must_depart());
+    assert_eq!(queue.switched().map(|entity| entity.id()), Some(EntityId(0)));
+    assert!(!queue.must_depart());
+}
+
+#[test]
 fn stopping_and_waking_before_the_switch_keeps_the_cpu() {
     let board = Board::new();
     board.set_online(0);

@@ -11,7 +11,7 @@ use abi::Mfn;
 
 use crate::{
     arch::{descriptors, segments},
-    cpu::{self, block, extended_state},
+    cpu::{self, block},
     domain::{
         PendingWork, Vcpu, VcpuState,
         per_domain::{self, LOCAL_TABLE, OWN_DESCRIPTORS},
@@ -63,11 +63,21 @@ pub fn load(previous: Option<&'static Vcpu>, next: &'static Vcpu) {
     load_descriptors(next, state);
     load_segments(next, state, mode);
     load_control(state);
-    extended_state::set_enabled_if_changed(state.extended.enabled);
     state.extended.restore();
     // SAFETY: 1. the gate takes its reference after this.
     *unsafe { block::registers() } = state.registers;
     areas::switched_in(next);
+}
+
+/// Leaves this CPU without a vCPU; `previous` was resident, has been stored, and may be loaded elsewhere afterwards.
+pub fn unload(previous: &'static Vcpu) {
+    let cpu = cpu::this();
+    load_root(physical::root());
+    // SAFETY: 1. mapped in the hypervisor's own table for good, filled at this CPU's start.
+    unsafe { descriptors::load_table(block::descriptors(cpu.index)) };
+    descriptors::set_local_table(cpu.descriptor_frame, 0, 0);
+    block::this_info().set_current(None);
+    previous.domain.clear_dirty(cpu.index);
 }
 
 fn load_root(root: Mfn) {

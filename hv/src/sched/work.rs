@@ -51,33 +51,42 @@ fn schedule(cpu: &'static Cpu, work: Work) {
     }
     let decision = queue.pick_next(now);
     let next = decision.entity.and_then(entities::vcpu);
-    let mut leaving = None;
-    if let Some(vcpu) = resident
-        && !next.is_some_and(|next| core::ptr::eq(next, vcpu))
-    {
+    let goes = resident.filter(|vcpu| !next.is_some_and(|next| core::ptr::eq(next, *vcpu)));
+    if let Some(vcpu) = goes {
         vcpu.running.store(false, Release);
-        if next.is_some() {
-            // Its registers are saved before the lock is free, so nobody can take it away half stored.
-            switch::store(vcpu);
-            leaving = queue.switched();
-        }
     }
     if let Some(next) = next {
         next.running.store(true, Release);
     }
+    // It stays resident if nobody comes, unless it may not run here any more.
+    let goes = goes.filter(|_| next.is_some() || queue.must_depart());
+    if let Some(vcpu) = goes {
+        switch::store(vcpu);
+    }
     let migration = queue.rebalance(now);
     drop(queue);
-    if let Some(entity) = leaving {
-        let to = queue::board().place(entity.affinity(), entity.weight(), cpu.index as u32);
-        queue::hand_over(entity, to);
+    settle(resident, next, now);
+    if let Some(vcpu) = goes {
+        if next.is_none() {
+            switch::unload(vcpu);
+        }
+        release_departed(cpu);
     }
     if let Some(migration) = migration {
         queue::hand_over(migration.entity, migration.to);
     }
-    settle(resident, next, now);
     timers::set_slice(decision.until);
     if next.is_none() && !steal(cpu) {
         idle::wait();
+    }
+}
+
+/// Nothing on this CPU is the former vCPU's any more, so it may move: now, if it may not stay.
+fn release_departed(cpu: &'static Cpu) {
+    let leaving = cpu.queue.lock().switched();
+    if let Some(entity) = leaving {
+        let to = queue::board().place(entity.affinity(), entity.weight(), cpu.index as u32);
+        queue::hand_over(entity, to);
     }
 }
 
