@@ -1,7 +1,8 @@
 //! Port I/O of PV guests: who answers which port, once the virtual IOPL or bitmap let the access through.
 //!
 //! Nothing here faults: what a guest may not touch reads as all ones and swallows writes. An access that the permission
-//! set covers wholly goes to the hardware as it is; any other is taken apart, each piece answered by its owner.
+//! set covers wholly goes to the hardware as it is; any other is taken apart, each piece answered by its owner. Beyond
+//! port 0xFFFF there is nobody.
 //! Source: inventory of the PV contract (port rules); PCI configuration mechanism #1.
 
 use crate::exception::Exception;
@@ -88,7 +89,10 @@ pub fn read(host: &mut impl PortHost, port: u16, width: u8) -> u32 {
     }
     let (mut value, mut done) = (0, 0);
     while done < width {
-        let at = port.wrapping_add(u16::from(done));
+        let Some(at) = port.checked_add(u16::from(done)) else {
+            value |= (u64::from(u32::MAX) & mask(width - done)) << (8 * done);
+            break;
+        };
         let (owner, piece) = owner(at, width - done, |first, last| host.permitted(first, last));
         let part = match owner {
             PortOwner::Hardware => host.hardware_in(at, piece),
@@ -111,7 +115,7 @@ pub fn write(host: &mut impl PortHost, port: u16, width: u8, value: u32) {
     }
     let mut done = 0;
     while done < width {
-        let at = port.wrapping_add(u16::from(done));
+        let Some(at) = port.checked_add(u16::from(done)) else { break };
         let (owner, piece) = owner(at, width - done, |first, last| host.permitted(first, last));
         let part = (u64::from(value >> (8 * done)) & mask(piece)) as u32;
         match owner {

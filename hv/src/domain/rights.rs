@@ -10,7 +10,7 @@ use locks::{Level, Lock};
 use pv_mmu::IoAccess;
 
 /// Ports nobody but the hypervisor touches, half-open, for the hardware domain too.
-const OWN_PORTS: [core::ops::Range<u32>; 5] = [0x20..0x22, 0xA0..0xA2, 0x40..0x44, 0x61..0x62, 0xCF8..0xD00];
+const OWN_PORTS: [core::ops::Range<u32>; 5] = [0x20..0x22, 0xA0..0xA2, 0x40..0x44, 0x61..0x62, 0xCFC..0xD00];
 /// Pages that nobody maps: local APIC, MSI window.
 const OWN_FRAMES: core::ops::Range<u64> = 0xFEE00..0xFEF00;
 

@@ -70,7 +70,8 @@ impl PortHost for Instructions<'_> {
         }
         match address {
             TIMER_CHANNEL_2 | TIMER_GATE => port::read_u8(Port::new(address)),
-            _ => u8::MAX,
+            // The command register is for writing only and reads as nothing.
+            _ => 0,
         }
     }
 
