@@ -22,14 +22,17 @@ struct Line([u8; 64]);
 /// A save area.
 pub struct ExtendedState {
     lines: Vec<Line>,
-    /// The vCPU's XCR0.
-    pub enabled: u64,
+    /// The vCPU's XCR0, which the CPU has while the vCPU is resident: guests read it without our help.
+    enabled: u64,
 }
 
 /// Components that guests may have: x87, SSE, AVX, protection keys.
 const SUPPORTED: u64 = 1 | 2 | 4 | 1 << 9;
 static HOST_COMPONENTS: AtomicU64 = AtomicU64::new(0);
 static AREA_SIZE: AtomicU64 = AtomicU64::new(512 + 64);
+
+/// XCR0 of a new vCPU, as on Xen.
+const X87_AND_SSE: u64 = 3;
 
 const CONTROL_WORD: [u8; 2] = [0x7F, 0x03];
 const MXCSR_AT: usize = 24;
@@ -76,16 +79,6 @@ pub fn set_enabled(components: u64) {
     }
 }
 
-/// Sets XCR0 if it is another; guests that enable the same components do not pay for it.
-#[inline]
-pub fn set_enabled_if_changed(components: u64) {
-    // Save and restore work on all components, so the register stays at the host's value while the hypervisor runs
-    // and guests see a smaller one only if their own policy made them ask for it.
-    if host_components() != 0 && components != host_components() {
-        set_enabled(host_components());
-    }
-}
-
 impl ExtendedState {
     /// The state after reset. Errors: `ENOMEM`.
     pub fn new() -> Result<Self> {
@@ -93,7 +86,7 @@ impl ExtendedState {
         let mut lines = Vec::new();
         lines.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
         lines.resize(count, Line([0; 64]));
-        let mut state = Self { lines, enabled: 1 };
+        let mut state = Self { lines, enabled: X87_AND_SSE };
         if let Some(Line(first)) = state.lines.first_mut() {
             if let Some(word) = first.get_mut(..2) {
                 word.copy_from_slice(&CONTROL_WORD);
@@ -129,12 +122,28 @@ impl ExtendedState {
         self.mark_legacy_valid();
     }
 
-    /// Stores this CPU's registers here.
+    /// The vCPU's XCR0.
+    #[inline]
+    pub fn enabled(&self) -> u64 {
+        self.enabled
+    }
+
+    /// Sets the XCR0 of the vCPU that is resident on this CPU; `components` are some of the host's, with x87.
+    pub fn enable(&mut self, components: u64) {
+        self.enabled = components;
+        set_enabled(components);
+    }
+
+    /// Stores this CPU's registers here. XCR0 is the host's then: what the vCPU left in components that it has disabled
+    /// since is saved, too.
     #[inline]
     pub fn save(&mut self) {
         let area = self.lines.as_mut_ptr();
         let components = host_components();
         if components != 0 {
+            if self.enabled != components {
+                set_enabled(components);
+            }
             // SAFETY: the area is 64-byte aligned and as large as CPUID says for all components.
             unsafe {
                 asm!("xsave64 [{}]", in(reg) area, in("eax") components as u32, in("edx") (components >> 32) as u32,
@@ -146,7 +155,8 @@ impl ExtendedState {
         }
     }
 
-    /// Loads this CPU's registers from here; a state the CPU refuses becomes the one after reset.
+    /// Loads this CPU's registers from here, XCR0 last, which is the host's until then; a state the CPU refuses becomes
+    /// the one after reset.
     #[inline]
     pub fn restore(&mut self) {
         let area = self.lines.as_ptr() as u64;
@@ -164,6 +174,9 @@ impl ExtendedState {
             let area = self.lines.as_ptr() as u64;
             // SAFETY: 1. as above; the state after reset is always accepted.
             let _ = unsafe { stubs::restore_extended_state(area, components) };
+        }
+        if self.enabled != components {
+            set_enabled(self.enabled);
         }
     }
 }

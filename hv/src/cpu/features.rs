@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "writes control registers and patches three-byte sites in the entry code")]
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use raw_cpuid::CpuId;
 
@@ -42,6 +42,13 @@ pub mod cr4 {
 }
 
 static HOST_CR4: AtomicU64 = AtomicU64::new(0);
+static PHYSICAL_ADDRESS_BITS: AtomicU32 = AtomicU32::new(36);
+
+/// Width of a machine address, in bits: more than 12, at most 52.
+#[inline]
+pub fn physical_address_bits() -> u32 {
+    PHYSICAL_ADDRESS_BITS.load(Relaxed)
+}
 
 /// CR4 of every CPU while the hypervisor runs.
 #[inline]
@@ -52,6 +59,9 @@ pub fn host_cr4() -> u64 {
 /// Decides on features from the boot CPU and patches the entry code. Context: boot CPU, before text is read-only.
 pub fn detect() {
     let cpuid = CpuId::new();
+    if let Some(sizes) = cpuid.get_processor_capacity_feature_info() {
+        PHYSICAL_ADDRESS_BITS.store(u32::from(sizes.physical_address_bits()).clamp(32, 52), Relaxed);
+    }
     // UMIP stays off: Xen lets PV guests use SGDT and its kin on CPUs that could forbid them, and so do we.
     let mut value = cr4::PAE | cr4::MCE | cr4::PGE | cr4::OSFXSR | cr4::OSXMMEXCPT | cr4::DE;
     if let Some(extended) = cpuid.get_extended_feature_info() {

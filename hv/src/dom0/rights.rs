@@ -27,7 +27,8 @@ pub fn restrict(rights: &Rights, info: &LoaderInfo) {
         }
         is_complete &= hide_page(rights, firmware.madt.local_address);
         for io_apic in &firmware.madt.io_apics {
-            is_complete &= hide_page(rights, u64::from(io_apic.address));
+            let page = io_apic.address >> 12;
+            is_complete &= rights.make_read_only(Mfn(u64::from(page)), Mfn(u64::from(page) + 1));
         }
         if let Some(hpet) = &firmware.hpet {
             is_complete &= rights.make_read_only(Mfn(hpet.address >> 12), Mfn((hpet.address >> 12) + 1));

@@ -10,7 +10,10 @@ use guest_image::{InitialLayout, Table};
 use pv_mmu::{Entry, FrameType, Stop, acquire_root, pin};
 
 use super::{Dom0Error, placement::Placement};
-use crate::memory::{mmu::Machine, window};
+use crate::memory::{
+    mmu::{Machine, show_machine_to_physical},
+    window,
+};
 
 /// Bits of a read-only page. No dirty bit: writable and dirty go together.
 const READ_ONLY: u64 = Entry::PRESENT | Entry::USER | Entry::ACCESSED | Entry::GUEST_KERNEL;
@@ -64,6 +67,7 @@ const fn canonical(address: u64) -> u64 {
 /// Validates the tables under `root`, takes the references with which vCPU 0 runs on it, and pins it.
 pub fn adopt(root: Mfn, owner: DomainId) -> Result<(), Dom0Error> {
     finish(root, || acquire_root(&Machine, root, owner))?;
+    show_machine_to_physical(root);
     finish(root, || pin(&Machine, root, owner, FrameType::L4))
 }
 

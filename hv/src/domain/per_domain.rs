@@ -29,12 +29,20 @@ pub struct PerDomain {
     level3: Mfn,
     level2: Mfn,
     level1: Vec<Mfn>,
+    /// What is shown where the guest has no descriptors: selectors that lead there are #GP, not a fault in our window.
+    empty: Mfn,
 }
 
 impl PerDomain {
     /// Tables for `vcpus` vCPUs. Errors: `ENOMEM`.
     pub fn new(vcpus: u32) -> Result<Self> {
-        let mut tables = Self { level3: physical::allocate_zeroed()?, level2: Mfn::INVALID, level1: Vec::new() };
+        let mut tables = Self {
+            level3: physical::allocate_zeroed()?,
+            level2: Mfn::INVALID,
+            level1: Vec::new(),
+            empty: Mfn::INVALID,
+        };
+        tables.empty = physical::allocate_zeroed()?;
         tables.level2 = physical::allocate_zeroed()?;
         link(tables.level3, 0, tables.level2)?;
         for index in 0..(vcpus as usize).div_ceil(VCPUS_PER_TABLE) {
@@ -42,6 +50,11 @@ impl PerDomain {
             tables.level1.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             tables.level1.push(table);
             link(tables.level2, index, table)?;
+        }
+        for vcpu in 0..vcpus {
+            for page in 0..OWN_DESCRIPTORS {
+                tables.set(VcpuId(vcpu), page, None);
+            }
         }
         Ok(tables)
     }
@@ -59,21 +72,26 @@ impl PerDomain {
 
     /// Shows `frame` at a page of the vCPU's window, or nothing; the frame that was there before.
     pub fn set(&self, vcpu: VcpuId, page: usize, frame: Option<Mfn>) -> Option<Mfn> {
+        let frame = frame.or((page < OWN_DESCRIPTORS).then_some(self.empty));
         let value = frame.map_or(0, |frame| frame.address().0 | RIGHTS);
         let old = self.slot(vcpu, page)?.swap(value, AcqRel);
-        (old & entry::PRESENT != 0).then(|| entry::frame(old))
+        self.shown(old)
     }
 
     /// The frame at a page of the vCPU's window.
     pub fn get(&self, vcpu: VcpuId, page: usize) -> Option<Mfn> {
         let value = self.slot(vcpu, page)?.load(Acquire);
-        (value & entry::PRESENT != 0).then(|| entry::frame(value))
+        self.shown(value)
+    }
+
+    fn shown(&self, entry: u64) -> Option<Mfn> {
+        (entry & entry::PRESENT != 0).then(|| entry::frame(entry)).filter(|frame| *frame != self.empty)
     }
 }
 
 impl Drop for PerDomain {
     fn drop(&mut self) {
-        for table in self.level1.drain(..).chain([self.level2, self.level3]) {
+        for table in self.level1.drain(..).chain([self.level2, self.level3, self.empty]) {
             if table != Mfn::INVALID {
                 physical::free(table, Order(0));
             }

@@ -3,7 +3,7 @@
 //! One value serves every CPU; what belongs to the running vCPU (its budget, its unfinished drops) is found through the
 //! CPU. Context: any CPU, no lock above `Level::PageTable` held.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use abi::{DomainId, Errno, Mfn, Result};
 use pv_cpu::descriptor;
@@ -11,7 +11,7 @@ use pv_mmu::{DropQueue, Frames, IoAccess, MmuHost, PageTable};
 
 use super::{frame_table, layout, machine_to_physical, physical, window};
 use crate::{
-    cpu::{self, block},
+    cpu::{self, block, features},
     domain,
     interrupt::flush,
     serve::budget,
@@ -68,10 +68,15 @@ impl MmuHost for Machine {
 
     fn fill_hypervisor_slots(&self, _frame: Mfn, table: &PageTable, owner: DomainId) {
         let own = window::words(physical::root());
-        for slot in layout::HYPERVISOR_SLOTS {
+        // The machine-to-physical table comes when the table is loaded for a kernel; as on Xen, user mode's never has it.
+        let hidden = layout::slot_of(layout::MACHINE_TO_PHYSICAL);
+        for slot in layout::HYPERVISOR_SLOTS.filter(|slot| *slot != hidden) {
             if let (Some(to), Some(from)) = (table.get(slot), own.get(slot)) {
                 to.store(from.load(Relaxed), Relaxed);
             }
+        }
+        if let Some(slot) = table.get(hidden) {
+            slot.store(0, Relaxed);
         }
         let per_domain = domain::find(owner).map_or(0, |domain| domain.per_domain_entry());
         if let Some(slot) = table.get(layout::PER_DOMAIN_SLOT) {
@@ -94,6 +99,9 @@ impl MmuHost for Machine {
     }
 
     fn io_access(&self, domain: DomainId, frame: Mfn) -> IoAccess {
+        if frame.0 >> (features::physical_address_bits() - 12) != 0 {
+            return IoAccess::Denied;
+        }
         domain::find(domain).map_or(IoAccess::Denied, |domain| domain.rights.memory_access(frame))
     }
 
@@ -114,6 +122,18 @@ impl MmuHost for Machine {
         match block::this_info().current() {
             Some(vcpu) => &vcpu.drops,
             None => &cpu::this().drops,
+        }
+    }
+}
+
+/// Shows the read-only machine-to-physical table in a table that is loaded for a kernel.
+pub fn show_machine_to_physical(root: Mfn) {
+    let slot = layout::slot_of(layout::MACHINE_TO_PHYSICAL);
+    let own = window::words(physical::root());
+    if let (Some(to), Some(from)) = (window::words(root).get(slot), own.get(slot)) {
+        let value = from.load(Relaxed);
+        if to.load(Relaxed) != value {
+            to.store(value, Release);
         }
     }
 }

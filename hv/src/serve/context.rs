@@ -26,7 +26,7 @@ use super::vcpus::{claim_initialisation, unclaim_initialisation};
 use crate::{
     cpu::features,
     domain::{Vcpu, VcpuState},
-    memory::mmu::Machine,
+    memory::mmu::{Machine, show_machine_to_physical},
     sched::wake,
 };
 
@@ -89,6 +89,9 @@ fn acquire(vcpu: &'static Vcpu, wanted: &VcpuGuestContext) -> Result<Progress> {
         }
     }
     taken.kept = true;
+    if let [Some(kernel), _] = taken.roots {
+        show_machine_to_physical(kernel);
+    }
     // SAFETY: 1. the vCPU is down, was never resident, and the claim keeps others away. 2. dropped at the end.
     let state = unsafe { vcpu.state() };
     fill(vcpu, state, wanted, &taken);

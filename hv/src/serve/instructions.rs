@@ -29,7 +29,7 @@ use crate::{
     domain::{Domain, Vcpu, VcpuState},
     entry::stubs,
     interrupt::flush,
-    memory::mmu::Machine,
+    memory::mmu::{Machine, show_machine_to_physical},
 };
 
 /// MSRs that a vCPU has of its own and that are loaded or emulated by value.
@@ -173,6 +173,7 @@ impl PrivilegedHost for Instructions<'_> {
             Err(Stop::Preempted) => return BaseSwitch::Preempted,
             Err(Stop::Errno(_)) => return BaseSwitch::Refused,
         }
+        show_machine_to_physical(root);
         let old = self.roots.kernel.replace(Some(root));
         descriptors::drop_local_pages(self.domain, self.vcpu.id, self.roots.local_table.get().1);
         // SAFETY: 1. validated as a level-4 table just now, and held.
@@ -192,7 +193,7 @@ impl PrivilegedHost for Instructions<'_> {
     }
 
     fn cpuid(&mut self, cpu: &VirtualCpu, leaf: u32, subleaf: u32, path: CpuidPath) -> [u32; 4] {
-        let moment = Moment { mode: cpu.mode, path, cr4: cpu.control.cr4(), xcr0: self.extended.enabled };
+        let moment = Moment { mode: cpu.mode, path, cr4: cpu.control.cr4(), xcr0: self.extended.enabled() };
         policy::of(self.domain).cpuid.query(leaf, subleaf, &moment, &policy::OwnLeaves).registers()
     }
 
@@ -219,7 +220,7 @@ impl PrivilegedHost for Instructions<'_> {
         if index != 0 || value & !supported != 0 || !consistent {
             return Err(Refused);
         }
-        self.extended.enabled = value;
+        self.extended.enable(value);
         Ok(())
     }
 

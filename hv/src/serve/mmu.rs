@@ -4,7 +4,7 @@
 
 #![expect(unsafe_code, reason = "loads the guest's page tables")]
 
-use abi::{DomainId, GuestVirtual, Mfn, Pfn, VcpuId};
+use abi::{DomainId, GuestVirtual, Mfn, Pfn, VcpuId, vm_assist::Assist};
 use hypercalls::op::mmu::{DescriptorCalls, FlushScope, GDT_FRAMES, MmuCalls};
 
 use super::{Caller, descriptors};
@@ -12,11 +12,8 @@ use crate::{
     arch::control,
     cpu,
     interrupt::flush::{self, CpuMask},
-    memory::{layout, machine_to_physical, window},
+    memory::{layout, machine_to_physical, mmu as machine, window},
 };
-
-/// `vm_assist` type that hides the machine-to-physical table from user mode.
-const STRICT_TABLE: u32 = 32;
 
 impl Caller<'_> {
     /// CPUs on which other vCPUs of this domain may have translations.
@@ -49,16 +46,18 @@ impl MmuCalls for Caller<'_> {
 
     #[inline]
     fn load_kernel_root(&self, root: Mfn) {
-        self.state.kernel_root.set(Some(root));
-        show_table(root);
-        descriptors::drop_own_local_table(self.domain, self.vcpu.id, self.state);
+        machine::show_machine_to_physical(root);
+        // The same tables again leave the LDT shown.
+        if self.state.kernel_root.replace(Some(root)) != Some(root) {
+            descriptors::drop_own_local_table(self.domain, self.vcpu.id, self.state);
+        }
         // SAFETY: 1. a validated level-4 table, held by the vCPU; its hypervisor slots were filled at promotion.
         unsafe { flush::switch_root(root.address().0) };
     }
 
     fn set_user_root(&self, root: Option<Mfn>) {
         if let Some(root) = root
-            && self.domain.has_assist(STRICT_TABLE)
+            && self.domain.has_assist(Assist::M2P_STRICT.0)
             && let Some(slot) = window::words(root).get(layout::slot_of(layout::MACHINE_TO_PHYSICAL))
         {
             slot.store(0, core::sync::atomic::Ordering::Release);
@@ -132,18 +131,6 @@ impl MmuCalls for Caller<'_> {
 
     fn copy_page(&self, to: Mfn, from: Mfn) {
         window::copy_frame(to, from);
-    }
-}
-
-/// Shows the read-only machine-to-physical table in a kernel table: it may have been a strict user table before.
-fn show_table(root: Mfn) {
-    let slot = layout::slot_of(layout::MACHINE_TO_PHYSICAL);
-    let own = window::words(crate::memory::physical::root());
-    if let (Some(to), Some(from)) = (window::words(root).get(slot), own.get(slot)) {
-        let value = from.load(core::sync::atomic::Ordering::Relaxed);
-        if to.load(core::sync::atomic::Ordering::Relaxed) != value {
-            to.store(value, core::sync::atomic::Ordering::Release);
-        }
     }
 }
 

@@ -14,8 +14,6 @@ use crate::{
     memory::{layout, mmu::Machine, window},
 };
 
-/// `vm_assist` type that does page-table writes for the guest.
-const WRITABLE_PAGE_TABLES: u32 = 2;
 const PROTECTION_WRITE: u32 = page_fault::PRESENT | page_fault::WRITE;
 
 /// One page fault at `address`.
@@ -63,12 +61,11 @@ fn in_window(caller: &mut Caller<'_>, address: u64, error_code: u32) -> bool {
 }
 
 /// A write by the guest's kernel to a page it may only read: a page table of its own, or a device page that is kept
-/// read-only. True when it was done.
+/// read-only. True when it was done. As on Xen, the `writable_page_tables` assist need not be on.
 #[cold]
 fn write_for_guest(caller: &mut Caller<'_>, address: GuestVirtual) -> bool {
     let Some(root) = caller.state.kernel_root.get() else { return false };
-    if caller.domain.has_assist(WRITABLE_PAGE_TABLES) && is_table_write_fault(&Machine, caller.domain.id, root, address)
-    {
+    if is_table_write_fault(&Machine, caller.domain.id, root, address) {
         return write_table(caller, root, address);
     }
     let Some(entry) = guest_entry(&Machine, root, address) else { return false };

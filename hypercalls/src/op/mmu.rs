@@ -47,7 +47,7 @@ pub trait MmuCalls: MmuHost + Policy + GuestMemory + Preemption {
     /// The level-4 table that the guest's user mode runs on.
     fn user_root(&self) -> Option<Mfn>;
 
-    /// Makes `root` the kernel's table, shows the read-only M2P in it (unless the domain chose `m2p_strict`), drops
+    /// Makes `root` the kernel's table, shows the read-only M2P in it, drops
     /// mapped LDT pages and loads CR3, also when it is the same table as before: that is a flush.
     fn load_kernel_root(&self, root: Mfn);
 
