@@ -38,6 +38,9 @@ fn main() {
         let (number, arguments) = attack::choose(&mut world);
         if trace {
             say!("CALL {round} {number} {arguments:x?}");
+            if number == number::MULTICALL {
+                trace_entries(arguments[0], arguments[1]);
+            }
         }
         let result = call(number, arguments);
         succeeded += u64::from(result >= 0);
@@ -57,6 +60,14 @@ fn main() {
     }
     check("survives", (call2(number::XEN_VERSION, 0, 0) > 0).into(), format_args!("{count} calls, seed {seed:#x}"));
     check("meaningful", (succeeded > count / 20).into(), format_args!("{succeeded} of {count} succeeded"));
+}
+
+/// Prints the calls of a multicall.
+fn trace_entries(list: u64, count: u64) {
+    for entry in (0..count).map(|index| list + index * 64) {
+        let arguments: [u64; 5] = core::array::from_fn(|position| memory::read(entry + 16 + position as u64 * 8));
+        say!("CALL   of these {} {arguments:x?}", memory::read(entry));
+    }
 }
 
 /// Handlers and callbacks as they must be, upcalls masked, no breakpoints.
