@@ -23,11 +23,11 @@ runner: setup
 run: build runner
 	@$(RUNNER) linux shell --on xenolith
 
-test: lint host-tests build runner
-	@$(RUNNER) suite quick
+test: setup
+	@scripts/test.sh quick
 
-test-full: lint host-tests build runner
-	@$(RUNNER) suite full
+test-full: setup
+	@scripts/test.sh full
 
 lint: setup
 	@scripts/lint.sh

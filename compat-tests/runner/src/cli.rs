@@ -9,6 +9,7 @@ use crate::dom0::Choice;
 use crate::guest::{self, Pace};
 use crate::hypervisor::Hypervisor;
 use crate::linux::{self, Ending, Scenario};
+use crate::quick;
 use crate::suite::{self, Recorded, Show, Wish};
 use crate::tally::Tally;
 
@@ -182,8 +183,11 @@ fn run_suite(pace: Pace) -> Result<Tally> {
     guest::build()?;
     let wish = Wish { pace, arguments: None, recorded: Recorded::Use, show: Show::Failures };
     let mut tally = suite::compare(&suite::guests_of(pace)?, &wish)?;
-    tally.add(linux::run_all(&linux::matrix(pace), Hypervisor::Xenolith)?);
+    tally.add(linux::run_all(&linux::suite_boots(pace)?, Hypervisor::Xenolith)?);
     let (choice, rounds) = linux::racer(pace);
     tally.add(linux::race(&choice, rounds)?);
+    if pace == Pace::Quick {
+        quick::announce()?;
+    }
     Ok(tally)
 }

@@ -9,6 +9,7 @@ use crate::dom0::{self, Choice};
 use crate::guest::Pace;
 use crate::hypervisor::Hypervisor;
 use crate::qemu::Reason;
+use crate::quick;
 use crate::report;
 use crate::tally::Tally;
 
@@ -152,6 +153,16 @@ pub fn matrix(pace: Pace) -> Vec<Scenario> {
         ],
         Pace::Full => full_matrix(),
     }
+}
+
+/// The boots of a suite: those of the matrix, in the quick one less what `compat-tests/quick.toml` leaves out.
+pub fn suite_boots(pace: Pace) -> Result<Vec<Scenario>> {
+    let mut boots = matrix(pace);
+    if pace == Pace::Quick {
+        let left_out = quick::exclusions()?;
+        boots.retain(|boot| !left_out.iter().any(|exclusion| exclusion.guest == boot.choice.name()));
+    }
+    Ok(boots)
 }
 
 /// What races Xen in a pace, and how often: one CPU, where wall time is steadiest.

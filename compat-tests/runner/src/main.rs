@@ -13,6 +13,7 @@ mod hypervisor;
 mod linux;
 mod places;
 mod qemu;
+mod quick;
 mod report;
 mod server;
 mod suite;

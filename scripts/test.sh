@@ -1,0 +1,41 @@
+#!/bin/bash
+# All stages of `make test` (quick) or `make test-full` (full). A failed stage does not hide the ones after it; the last line
+# sums up host tests, lint and build (one check each) and the boots of the runner.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+pace=${1:-quick}
+debian=(env "PATH=/usr/bin:$PATH" RUSTC=/usr/bin/rustc /usr/bin/cargo)
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+passed=0 failed=0
+
+# check NAME COMMAND...: a stage that counts as one check.
+check() {
+    local name=$1 started=$SECONDS
+    shift
+    if "$@"; then passed=$((passed + 1)) && echo "PASS $name ($((SECONDS - started)) s)"
+    else failed=$((failed + 1)) && echo "FAIL $name"; fi
+}
+
+# counted NAME PATTERN COMMAND...: a stage that counts its checks itself, in lines that the pattern takes apart.
+counted() {
+    local name=$1 pattern=$2 started=$SECONDS counts status
+    shift 2
+    "$@" 2>&1 | tee "$output"
+    status=${PIPESTATUS[0]}
+    counts=$(sed -nE "s/$pattern/\1 \2/p" "$output" | awk '{p += $1; f += $2} END {print p + 0, f + 0}')
+    passed=$((passed + ${counts% *})) failed=$((failed + ${counts#* }))
+    # It may have ended before it could count.
+    if [ "$status" -ne 0 ] && [ "${counts#* }" -eq 0 ]; then failed=$((failed + 1)); fi
+    echo "$name: ${counts% *} passed, ${counts#* } failed, status $status ($((SECONDS - started)) s)"
+}
+
+host_tests() { "${debian[@]}" test --quiet --no-fail-fast; }
+suite() { "${debian[@]}" build --quiet -p compat-runner && "${CARGO_TARGET_DIR:-target}/debug/compat-runner" suite "$pace"; }
+
+check lint scripts/lint.sh
+counted host-tests '^test result: .* ([0-9]+) passed; ([0-9]+) failed;.*' host_tests
+check build scripts/build-image.sh
+counted suite '^([0-9]+) passed, ([0-9]+) failed$' suite
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
