@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::dom0::Choice;
 use crate::guest::{self, Pace};
 use crate::hypervisor::Hypervisor;
+use crate::iso;
 use crate::linux::{self, Ending, Scenario};
 use crate::quick;
 use crate::suite::{self, Recorded, Show, Wish};
@@ -61,6 +62,8 @@ enum Command {
         #[command(subcommand)]
         command: Linux,
     },
+    /// Boots the smoke guest from a disc, by GRUB 2 and multiboot2.
+    Iso,
     /// Everything of `make test` (quick) or `make test-full` (full).
     Suite {
         /// Which.
@@ -159,6 +162,10 @@ pub fn run() -> Result<Option<Tally>> {
             suite::compare(&guest::named(&names)?, &wish).map(Some)
         }
         Command::Linux { command } => run_linux(command),
+        Command::Iso => {
+            guest::build()?;
+            iso::check().map(Some)
+        }
         Command::Suite { pace } => run_suite(pace.into()).map(Some),
     }
 }
@@ -183,6 +190,7 @@ fn run_suite(pace: Pace) -> Result<Tally> {
     guest::build()?;
     let wish = Wish { pace, arguments: None, recorded: Recorded::Use, show: Show::Failures };
     let mut tally = suite::compare(&suite::guests_of(pace)?, &wish)?;
+    tally.add(iso::check()?);
     tally.add(linux::run_all(&linux::suite_boots(pace)?, Hypervisor::Xenolith)?);
     let (choice, rounds) = linux::racer(pace);
     tally.add(linux::race(&choice, rounds)?);

@@ -61,6 +61,7 @@ impl Choice {
             cpus: self.cpus,
             memory: self.memory,
             icount: Icount::Off,
+            disc: None,
             extra: Vec::new(),
         })
     }

@@ -187,6 +187,7 @@ impl Guest {
             cpus: recipe.cpus,
             memory: recipe.memory,
             icount: if recipe.icount { Icount::On } else { Icount::Off },
+            disc: None,
             extra: recipe.devices.iter().flat_map(|device| ["-device".into(), device.clone()]).collect(),
         })
     }

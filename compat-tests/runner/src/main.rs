@@ -10,6 +10,7 @@ mod compare;
 mod dom0;
 mod guest;
 mod hypervisor;
+mod iso;
 mod linux;
 mod places;
 mod qemu;

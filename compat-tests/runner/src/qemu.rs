@@ -35,6 +35,8 @@ pub struct Machine {
     pub memory: u32,
     /// Count instructions: the time stamp counter ticks once per instruction.
     pub icount: Icount,
+    /// A disc whose boot loader loads hypervisor and modules, instead of QEMU itself.
+    pub disc: Option<PathBuf>,
     /// Further QEMU arguments (disks, network cards).
     pub extra: Vec<String>,
 }
@@ -106,11 +108,13 @@ impl Machine {
         command
             .args(["-accel", "tcg", "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot"])
             .args(["-machine", &self.machine, "-cpu", &self.cpu])
-            .args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()])
-            .arg("-kernel")
-            .arg(self.hypervisor.image()?)
-            .args(["-append", &self.options]);
-        if !self.modules.is_empty() {
+            .args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()]);
+        if let Some(disc) = &self.disc {
+            command.arg("-cdrom").arg(disc).args(["-boot", "d"]);
+        } else {
+            command.arg("-kernel").arg(self.hypervisor.image()?).args(["-append", &self.options]);
+        }
+        if self.disc.is_none() && !self.modules.is_empty() {
             let modules: Vec<String> = self.modules.iter().map(|(file, line)| module(file, line)).collect();
             command.args(["-initrd", &modules.join(",")]);
         }
