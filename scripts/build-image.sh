@@ -7,7 +7,7 @@ target=${CARGO_TARGET_DIR:-target}
 # Position-independent code linked at a fixed address above 2^47: neither the small nor the kernel model's absolute
 # addresses reach there. Unwind tables are what lets a bug cost one domain only.
 flags="-Cpanic=unwind -Crelocation-model=pic -Ccode-model=small -Clink-arg=-Thv/link.ld -Clink-arg=--no-pie"
-flags="$flags -Clink-arg=--eh-frame-hdr -Clink-arg=--build-id=none -Clink-arg=-zmax-page-size=4096"
+flags="$flags -Clink-arg=--eh-frame-hdr -Clink-arg=--build-id=sha1 -Clink-arg=-zmax-page-size=4096"
 strict=()
 [ "${1:-build}" != clippy ] || strict=(-- -D warnings)
 XENOLITH_CHANGESET=${XENOLITH_CHANGESET:-$(git rev-parse --short HEAD 2>/dev/null || echo unknown)} \

@@ -84,13 +84,13 @@ impl GuestVirtual {
         (((self.0 << 16) as i64) >> 16) as u64 == self.0
     }
 
-    /// Whether `len` bytes from here are canonical and clear of the hypervisor's range.
+    /// Whether `len` bytes from here are canonical and clear of the hypervisor's range; for none, whether the address is.
     pub const fn is_guest_range(self, len: u64) -> bool {
         let Some(end) = self.0.checked_add(len) else {
             return false;
         };
         // Below the hole: up to the end of the lower half. Above it: to the very top. Never across.
-        (self.0 <= LOWER_HALF_END && end <= LOWER_HALF_END) || self.0 >= HYPERVISOR_END
+        (self.0 < LOWER_HALF_END && end <= LOWER_HALF_END) || self.0 >= HYPERVISOR_END
     }
 }
 

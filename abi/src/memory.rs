@@ -261,6 +261,24 @@ wire! {
         pub reserved: u32 = "",
     }
 
+    /// Argument of access_op.
+    pub struct AccessOperation = "struct xen_mem_access_op", 32 {
+        /// Sub-operation.
+        pub command: u8 = "op",
+        /// Rights.
+        pub access: u8 = "access",
+        /// Whose pages.
+        pub domain: DomainId = "domid",
+        /// How many.
+        pub count: u32 = "nr",
+        /// First page, or an index.
+        pub pfn: u64 = "pfn",
+        /// List of pages.
+        pub pfn_list: GuestHandle<u64> = "pfn_list",
+        /// List of rights.
+        pub access_list: GuestHandle<u8> = "access_list",
+    }
+
     /// Argument of acquire_resource.
     pub struct AcquireResource = "struct xen_mem_acquire_resource", 32 {
         /// Owner.

@@ -88,12 +88,12 @@ wire! {
 impl MmuUpdate {
     /// The command in the low bits of the pointer.
     pub const fn command(self) -> MmuCommand {
-        MmuCommand((self.pointer & 3) as u32)
+        MmuCommand((self.pointer & 7) as u32)
     }
 
     /// The pointer without its command.
     pub const fn address(self) -> crate::MachineAddress {
-        crate::MachineAddress(self.pointer & !3)
+        crate::MachineAddress(self.pointer & !7)
     }
 }
 

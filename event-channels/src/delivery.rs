@@ -63,16 +63,18 @@ impl<P: Platform> Ports<P> {
         })
     }
 
-    /// Whether a port has an event for the guest. Errors: `EINVAL` for an invalid port.
+    /// Whether a port has an event for the guest. Errors: `EINVAL` for a port it cannot have events on.
     pub fn is_pending(&self, number: Number) -> Result<bool> {
         let port = self.valid_port(number)?;
         let binding = port.binding.lock();
         full_fence();
-        Ok(is_usable(&binding, port.notify())
-            && match self.event_abi() {
-                EventAbi::TwoLevel => self.two_level_is_pending(number),
-                EventAbi::Fifo => self.fifo_is_pending(number, port),
-            })
+        if !is_usable(&binding, port.notify()) {
+            return Err(Errno::EINVAL);
+        }
+        Ok(match self.event_abi() {
+            EventAbi::TwoLevel => self.two_level_is_pending(number),
+            EventAbi::Fifo => self.fifo_is_pending(number, port),
+        })
     }
 
     /// Whether the guest holds off the events of a port; also true for ports it cannot have events on. Errors: `EINVAL`.

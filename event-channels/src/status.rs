@@ -71,7 +71,8 @@ impl<P: Platform> Ports<P> {
     /// What guest memory says about a port. Errors: `EINVAL` invalid port.
     pub fn port_words(&self, number: Number) -> Result<PortWords> {
         let priority = self.valid_port(number)?.notify().priority();
-        Ok(PortWords { pending: self.is_pending(number)?, masked: self.is_masked(number)?, priority })
+        // A port without events has none pending.
+        Ok(PortWords { pending: self.is_pending(number).unwrap_or(false), masked: self.is_masked(number)?, priority })
     }
 
     /// Ports in use, the hypervisor's included; 0 after teardown. For the audit.

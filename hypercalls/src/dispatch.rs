@@ -6,6 +6,7 @@
 use abi::callback::CallbackOperation;
 use abi::console::ConsoleOperation;
 use abi::event_channel::EventChannelOperation;
+use abi::hvm::HvmOperation;
 use abi::mmu::UpdateFlags;
 use abi::multicall::MulticallEntry;
 use abi::nmi::NmiOperation;
@@ -154,6 +155,10 @@ pub(crate) fn route<H: Host, A: ArgumentSource<H>>(host: &mut H, call: u64, sour
         Call::SYSCTL => absent::sysctl(host, GuestHandle::new(a)),
         Call::DOMCTL => absent::domctl(host, GuestHandle::new(a)),
         Call::XENPMU_OP => absent::pmu(),
+        Call::HVM_OP => absent::hvm(host, HvmOperation(a as u32), GuestHandle::new(b)),
+        Call::DM_OP => absent::device_model(host, DomainId(a as u16), b as u32, GuestHandle::new(c)),
+        Call::MCA => absent::machine_check(host, GuestHandle::new(a)),
+        Call::PAGING_DOMCTL_CONTINUATION => absent::paging_continuation(host, GuestHandle::new(a)),
         _ => Err(Errno::ENOSYS.into()),
     };
     Outcome::of(reply, number.0)

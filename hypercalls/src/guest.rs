@@ -2,7 +2,7 @@
 //!
 //! A [`GuestHandle`] becomes a value by exactly one copy of the whole object; handlers work on the copy, so a guest
 //! that changes its memory meanwhile changes nothing. The range is checked against the hypervisor's addresses before
-//! the copy, for whole arrays at once. Source: Xen public header `arch-x86/xen.h`.
+//! each copy; the beginning of an array before the first. Source: Xen public header `arch-x86/xen.h`.
 
 use abi::{Errno, GuestHandle, GuestVirtual, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -62,12 +62,12 @@ where
     copy_in_bytes(memory, handle.element(first).address(), into.as_mut_bytes())
 }
 
-/// Checks that a whole array of `count` elements lies outside the hypervisor's range, as Xen does before it starts on
-/// a batch. Errors: `EFAULT`.
+/// Checks that an array of `count` elements begins outside the hypervisor's range and has a size, as Xen does before it
+/// starts on a batch: where it runs out of the guest's addresses, the copy of that element fails. Errors: `EFAULT`.
 #[inline]
 pub fn check_array<T>(handle: GuestHandle<T>, count: u64) -> Result<()> {
-    let len = count.checked_mul(size_of::<T>() as u64).ok_or(Errno::EFAULT)?;
-    if handle.address().is_guest_range(len) { Ok(()) } else { Err(Errno::EFAULT) }
+    count.checked_mul(size_of::<T>() as u64).ok_or(Errno::EFAULT)?;
+    if handle.address().is_guest_range(0) { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
 /// Copies plain bytes in. Errors: `EFAULT`.

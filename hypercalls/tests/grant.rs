@@ -133,6 +133,7 @@ fn numbers_and_arrays_are_checked_first() {
     for operation in [0, 1, 4, 5, 7, 11, 12].map(GrantTableOperation) {
         assert_eq!(call(&world, BOB, operation, ARRAY, 0), Ok(0), "{operation:?}");
         assert_eq!(call(&world, BOB, operation, HYPERVISOR, 0), errno(Errno::EFAULT), "{operation:?}");
+        assert_eq!(call(&world, BOB, operation, 0x8000_0000_0000, 0), errno(Errno::EFAULT), "{operation:?}");
     }
     for operation in [2, 6, 9].map(GrantTableOperation) {
         for count in [0, 2] {

@@ -4,9 +4,9 @@
 mod common;
 
 use abi::memory::{
-    AcquireResource, AddToPhysmap, AddToPhysmapBatch, E820Entry, ForeignMemoryMap, MachphysMapping, MachphysMfnList,
-    MapSpace, MemoryDomain, MemoryFlags, MemoryMap, MemoryOperation as Op, MemoryReservation, PodTarget,
-    RemoveFromPhysmap, ReservedDeviceMemoryMap, ResourceType, VnumaTopology,
+    AccessOperation, AcquireResource, AddToPhysmap, AddToPhysmapBatch, E820Entry, ForeignMemoryMap, MachphysMapping,
+    MachphysMfnList, MapSpace, MemoryDomain, MemoryFlags, MemoryMap, MemoryOperation as Op, MemoryReservation,
+    PodTarget, RemoveFromPhysmap, ReservedDeviceMemoryMap, ResourceType, VnumaTopology,
 };
 use abi::{DomainId, Errno, GuestHandle, Mfn};
 use common::{BASE, Fake, at, errno, hypervisor, nowhere, preempted};
@@ -198,7 +198,9 @@ fn machine_map_is_whole_or_refused() {
 #[test]
 fn a_domain_sees_the_map_it_was_given() {
     let mut host = Fake::new();
-    assert_eq!(errno(memory(&mut host, 9, nowhere())), Errno::ENOSYS, "none yet, whatever the pointer");
+    assert_eq!(errno(memory(&mut host, 9, nowhere())), Errno::EFAULT, "the pointer comes first");
+    assert_eq!(errno(call(&mut host, Op::MEMORY_MAP, &MemoryMap::default())), Errno::ENOSYS, "none yet");
+    host.next_call();
     let entries = [E820Entry::new(0, 4096, 1), E820Entry::new(1 << 32, 1 << 30, 1), E820Entry::new(8192, 1, 2)];
     host.memory.put(BASE + LIST, &entries);
     let set = |entry_count, domain| ForeignMemoryMap {
@@ -304,7 +306,12 @@ fn what_is_not_there_says_so() {
     assert_eq!(errno(call(&mut host, Op::RESERVED_DEVICE_MEMORY_MAP, &devices(2))), Errno::EINVAL);
     assert_eq!((memory(&mut host, 18, at(0)), memory(&mut host, 19, at(0))), (Ok(0), Ok(0)));
     assert_eq!(errno(memory(&mut host, 25, at(0))), Errno::EOPNOTSUPP);
-    for number in [8, 20, 21, 22, 29, 30, 63] {
+    let access = |domain| AccessOperation { domain: DomainId(domain), ..AccessOperation::default() };
+    assert_eq!(errno(memory(&mut host, 21, nowhere())), Errno::EFAULT);
+    for (domain, expected) in [(9, Errno::ESRCH), (0, Errno::EPERM), (5, Errno::EINVAL)] {
+        assert_eq!(errno(call(&mut host, Op::ACCESS_OP, &access(domain))), expected, "{domain}");
+    }
+    for number in [8, 20, 22, 29, 30, 63] {
         assert_eq!(errno(memory(&mut host, number, at(0))), Errno::ENOSYS, "{number}");
     }
 }

@@ -4,6 +4,7 @@
 mod common;
 
 use abi::domctl::{Domctl, DomctlOperation};
+use abi::hvm::{HvmOperation, HvmParam, HvmParamArgument};
 use abi::platform::{
     AddMemtype, CpuOnline, DelMemtype, EnterAcpiSleep, FirmwareInfo, FirmwareInfoType, PLATFORM_INTERFACE_VERSION,
     PcpuFlags, PcpuInfo, PcpuVersion, PlatformOp, PlatformOperation as Op, PlatformQuirk, PlatformQuirkArgument,
@@ -241,4 +242,34 @@ fn toolstack_calls_refuse_in_xens_order() {
     assert_eq!(sysctl(&Fake::unprivileged(), 0x15), Errno::EPERM);
     assert_eq!(sysctl(&Fake::new(), 0x16), Errno::ENOSYS);
     assert_eq!(errno(absent::pmu()), Errno::EOPNOTSUPP);
+}
+
+#[test]
+fn calls_for_guests_that_are_not_paravirtual_find_none() {
+    let host = Fake::new();
+    assert_eq!(errno(absent::hvm(&host, HvmOperation::SET_PARAM, nowhere())), Errno::EFAULT);
+    assert_eq!(errno(absent::hvm(&host, HvmOperation::FLUSH_TLBS, nowhere())), Errno::ENOSYS);
+    for (domain, index, expected) in [(9, 39, Errno::EINVAL), (9, 0, Errno::ESRCH), (0, 0, Errno::EINVAL)] {
+        let request =
+            HvmParamArgument { domain: DomainId(domain), index: HvmParam(index), ..HvmParamArgument::default() };
+        host.next_call().memory.put(BASE, &request);
+        assert_eq!(errno(absent::hvm(&host, HvmOperation::GET_PARAM, at(0))), expected, "{domain} {index}");
+    }
+    let model = |domain, buffers, list| errno(absent::device_model(&host, DomainId(domain), buffers, list));
+    assert_eq!(model(0, 3, nowhere()), Errno::E2BIG);
+    assert_eq!(model(0, 1, nowhere()), Errno::EFAULT);
+    assert_eq!(model(0, 0, nowhere()), Errno::ENODATA);
+    for (domain, expected) in [(9, Errno::ESRCH), (0, Errno::EPERM), (5, Errno::EINVAL)] {
+        host.next_call();
+        assert_eq!(model(domain, 2, at(0)), expected, "{domain}");
+    }
+}
+
+#[test]
+fn machine_checks_and_continuations_look_at_their_argument_first() {
+    let host = Fake::new();
+    assert_eq!(errno(absent::machine_check(&host, nowhere())), Errno::EFAULT);
+    assert_eq!(errno(absent::machine_check(&Fake::unprivileged(), nowhere())), Errno::EPERM);
+    assert_eq!(errno(absent::machine_check(&host, at(0))), Errno::EACCES, "version 0");
+    assert_eq!(errno(absent::paging_continuation(&host, nowhere())), Errno::EFAULT);
 }

@@ -80,6 +80,8 @@ fn memory() {
     let absent = |number| match number {
         7 | 15 | 23 => error(Errno::EACCES),
         16 | 17 => error(Errno::EINVAL),
+        // The zeroed argument names the caller itself.
+        21 => error(Errno::EPERM),
         18 | 19 | 27 => Ok(0),
         25 | 26 => error(Errno::EOPNOTSUPP),
         _ => error(Errno::ENOSYS),

@@ -98,6 +98,7 @@ impl Rights {
     /// What the domain may do with a page that is not memory.
     pub fn memory_access(&self, frame: Mfn) -> IoAccess {
         if self.extent == Extent::Nothing
+            || frame.0 >= end_of_machine()
             || OWN_FRAMES.contains(&frame.0)
             || self.hidden_frames.lock().contains(frame.0)
         {
@@ -114,6 +115,15 @@ impl Rights {
             && !OWN_PORTS.iter().any(|own| u32::from(first) < own.end && own.start < end)
             && !(first..=(end - 1) as u16).any(|port| self.hidden_ports.lock().contains(u64::from(port)))
     }
+}
+
+/// One past the last frame that the CPU can address: an entry for more would have reserved bits set.
+fn end_of_machine() -> u64 {
+    static END: spin::Once<u64> = spin::Once::new();
+    *END.call_once(|| {
+        let bits = raw_cpuid::CpuId::new().get_processor_capacity_feature_info();
+        1 << bits.map_or(36, |bits| bits.physical_address_bits()).saturating_sub(12).min(40)
+    })
 }
 
 /// Whether a frame is a device page that the domain may only read.

@@ -39,6 +39,20 @@ pub fn physical(linked: u64) -> u64 {
 }
 
 unsafe extern "C" {
+    static build_id_start: u8;
+    static build_id_end: u8;
+}
+
+/// The linker's build id: the content of its note, without the note's head (three words and the name `GNU`).
+pub fn build_id() -> &'static [u8] {
+    const HEAD: usize = 16;
+    let (start, end) = (&raw const build_id_start, &raw const build_id_end);
+    // SAFETY: the linker script keeps the note's bytes between the two symbols, in the image's constants.
+    let note = unsafe { core::slice::from_raw_parts(start, end as usize - start as usize) };
+    note.get(HEAD..).unwrap_or_default()
+}
+
+unsafe extern "C" {
     static clac_sites_start: u64;
     static clac_sites_end: u64;
     static stac_sites_start: u64;

@@ -10,7 +10,7 @@ use super::{entities, idle, queue, switch, timers};
 use crate::{
     console::keys,
     cpu::{self, Cpu, Work, block},
-    domain::{RunFlags, Vcpu},
+    domain::{PendingWork, RunFlags, Vcpu},
     time::clock,
 };
 
@@ -98,14 +98,19 @@ fn settle(resident: Option<&'static Vcpu>, next: Option<&'static Vcpu>, now: u64
     }
     if let Some(next) = next {
         let mut time = next.time.lock();
-        let deadline = if time.state == Runstate::RUNNING { None } else { time.next_deadline() };
-        if time.state != Runstate::RUNNING {
+        let starts = time.state != Runstate::RUNNING;
+        let deadline = if starts { time.next_deadline() } else { None };
+        let is_mirrored = time.runstate_area.is_some();
+        if starts {
             time.enter(Runstate::RUNNING, now);
         }
         drop(time);
         // It may have come from another CPU, and its tick has stood still meanwhile.
         if let Some(deadline) = deadline {
             timers::arm(deadline);
+        }
+        if starts && is_mirrored {
+            next.note(PendingWork::AREAS);
         }
         if !same {
             switch::load(resident, next);

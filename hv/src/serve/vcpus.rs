@@ -145,9 +145,15 @@ impl VcpuHost for Caller<'_> {
         }
     }
 
-    fn vcpu_physical_id(&self, _vcpu: VcpuId) -> Option<PhysicalId> {
-        // Known only when the hardware domain's vCPUs are pinned by `dom0_vcpus_pin`, which is not there.
-        None
+    fn vcpu_physical_id(&self, vcpu: VcpuId) -> Option<PhysicalId> {
+        if !self.domain.rights.has_io() {
+            return None;
+        }
+        // Pinned is who can run on one CPU only: on a machine that has one, everybody.
+        let affinity = self.sibling(vcpu).affinity.load(Acquire);
+        let mut usable = cpu::all().filter(|cpu| cpu.is_online() && affinity >> (cpu.index & 63) & 1 != 0);
+        let only = usable.next()?;
+        usable.next().is_none().then_some(PhysicalId { apic: only.apic_id, acpi: only.acpi_id })
     }
 }
 

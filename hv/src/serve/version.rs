@@ -17,7 +17,7 @@ impl VersionHost for Caller<'_> {
             built_on: "",
             built_at: BUILT_AT.unwrap_or(""),
             changeset: CHANGESET.unwrap_or("unknown"),
-            build_id: &[],
+            build_id: crate::memory::image::build_id(),
         }
     }
 

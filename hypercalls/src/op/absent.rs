@@ -1,11 +1,14 @@
 //! Calls that answer as a Xen built without them, with the checks such a Xen still makes first.
 //!
 //! domctl and sysctl are the toolstack's and come with it; until then they refuse versions and callers as they will
-//! then, and know no operation. Source: Xen public headers `domctl.h`, `sysctl.h`, `pmu.h`.
+//! then, and know no operation. Source: Xen public headers `domctl.h`, `sysctl.h`, `pmu.h`, `hvm/hvm_op.h`, `hvm/dm_op.h`,
+//! `arch-x86/xen-mca.h`.
 
 use abi::domctl::{DOMCTL_INTERFACE_VERSION, Domctl, DomctlOperation};
+use abi::hvm::{HVM_PARAM_COUNT, HvmOperation, HvmParamArgument};
+use abi::mca::{MCA_INTERFACE_VERSION, Mca};
 use abi::sysctl::{SYSCTL_INTERFACE_VERSION, Sysctl};
-use abi::{Call, Errno, GuestHandle};
+use abi::{Call, DomainId, Errno, GuestHandle};
 
 use crate::authority::{self, Policy};
 use crate::guest::{self, GuestMemory};
@@ -14,6 +17,8 @@ use crate::table::State;
 
 /// The newest domctl version whose callers are understood, of Xen 4.22.
 const DOMCTL_NEWEST: u32 = 0x18;
+/// Buffers of a dm_op.
+const DEVICE_MODEL_BUFFERS: u32 = 2;
 /// The newest sysctl version whose callers are understood, of Xen 4.21.
 const SYSCTL_NEWEST: u32 = 0x16;
 
@@ -45,6 +50,59 @@ pub fn sysctl<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> R
 /// xenpmu_op(40): the virtual PMU is off, as it is by default in Xen.
 pub fn pmu() -> Reply {
     Err(Errno::EOPNOTSUPP.into())
+}
+
+/// hvm_op(34): every domain is a PV domain, and those have no parameters.
+/// Errors: `EFAULT`, `EINVAL` for an unknown parameter and a PV target, `ESRCH`; `ENOSYS` for other operations.
+pub fn hvm<H: Policy + GuestMemory>(host: &H, operation: HvmOperation, argument: GuestHandle<u8>) -> Reply {
+    if !matches!(operation, HvmOperation::SET_PARAM | HvmOperation::GET_PARAM) {
+        return Err(Errno::ENOSYS.into());
+    }
+    let request: HvmParamArgument = guest::read(host, argument.cast())?;
+    if request.index.0 >= HVM_PARAM_COUNT {
+        return Err(Errno::EINVAL.into());
+    }
+    authority::find(host, request.domain)?;
+    Err(Errno::EINVAL.into())
+}
+
+/// dm_op(41): no domain has a device model. Errors: `E2BIG` for more buffers than there can be, `EFAULT`, `ENODATA` for
+/// none, `ESRCH`, `EPERM` for the caller itself, `EINVAL` for a PV target.
+pub fn device_model<H: Policy + GuestMemory>(
+    host: &H,
+    domain: DomainId,
+    buffers: u32,
+    list: GuestHandle<[u64; 2]>,
+) -> Reply {
+    if buffers > DEVICE_MODEL_BUFFERS {
+        return Err(Errno::E2BIG.into());
+    }
+    for index in 0..buffers {
+        guest::read(host, list.element(u64::from(index)))?;
+    }
+    if buffers == 0 {
+        return Err(Errno::ENODATA.into());
+    }
+    authority::find_remote(host, domain)?.device_model(host)?;
+    Err(Errno::EINVAL.into())
+}
+
+/// mca(48). Errors: `EPERM` unless a control domain calls, `EFAULT`, `EACCES` for an interface version not served, then
+/// `ENOSYS`.
+pub fn machine_check<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Reply {
+    authority::control_domain(host)?;
+    let request: Mca = guest::read(host, argument.cast())?;
+    if request.interface_version != MCA_INTERFACE_VERSION {
+        return Err(Errno::EACCES.into());
+    }
+    Err(Errno::ENOSYS.into())
+}
+
+/// Hypercall 49, by which Xen goes on with a domctl: a guest that makes it has nothing to go on with.
+/// Errors: `EFAULT`, `ENOSYS`.
+pub fn paging_continuation<H: GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Reply {
+    let _: Domctl = guest::read(host, argument.cast())?;
+    Err(Errno::ENOSYS.into())
 }
 
 /// What all operations of a call are here that has no handler for any of them.

@@ -10,8 +10,8 @@ mod reservation;
 mod resource;
 
 use abi::memory::{
-    AddToPhysmap, AddToPhysmapBatch, MapSpace, MemoryDomain, MemoryOperation, MemoryReservation, OPERATION_BITS,
-    PodTarget, RESERVED_MEMORY_ALL, RemoveFromPhysmap, ReservedDeviceMemoryMap, VnumaTopology,
+    AccessOperation, AddToPhysmap, AddToPhysmapBatch, MapSpace, MemoryDomain, MemoryOperation, MemoryReservation,
+    OPERATION_BITS, PodTarget, RESERVED_MEMORY_ALL, RemoveFromPhysmap, ReservedDeviceMemoryMap, VnumaTopology,
 };
 use abi::{Errno, GuestHandle, Result};
 
@@ -109,6 +109,7 @@ where
         MemoryOperation::MACHPHYS_COMPAT_MFN_LIST => Err(Errno::EOPNOTSUPP.into()),
         MemoryOperation::GET_VNUMAINFO => virtual_numa(host, argument.cast()),
         MemoryOperation::RESERVED_DEVICE_MEMORY_MAP => reserved_device_memory(host, argument.cast()),
+        MemoryOperation::ACCESS_OP => access_operation(host, argument.cast()),
         _ => Err(Errno::ENOSYS.into()),
     }
 }
@@ -193,6 +194,14 @@ fn reserved_device_memory<H: GuestMemory>(host: &H, argument: GuestHandle<Reserv
     request.entry_count = 0;
     guest::write(host, argument, &request)?;
     Ok(0)
+}
+
+/// Page rights are watched in translated domains only. Errors: `EFAULT`, `ESRCH`, `EPERM` for the caller itself, `EINVAL`
+/// for a PV target.
+fn access_operation<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<AccessOperation>) -> Reply {
+    let request = guest::read(host, argument)?;
+    authority::find_remote(host, request.domain)?;
+    Err(Errno::EINVAL.into())
 }
 
 /// What each operation is here.

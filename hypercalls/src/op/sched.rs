@@ -158,8 +158,9 @@ fn watchdog<H: SchedulerHost>(host: &mut H, request: SchedWatchdog) -> Reply {
         return Err(Errno::EINVAL.into());
     }
     let Some(index) = request.id.checked_sub(1) else {
-        let index = host.watchdog_start(request.timeout).ok_or(Errno::ENOSPC)?;
-        return Ok(u64::from(index) + 1);
+        // The id is 32 bits wide, and so is the error in its place: it is not sign-extended.
+        let full = u64::from(Errno::ENOSPC.to_register() as u32);
+        return Ok(host.watchdog_start(request.timeout).map_or(full, |index| u64::from(index) + 1));
     };
     let known =
         if request.timeout == 0 { host.watchdog_stop(index) } else { host.watchdog_rewind(index, request.timeout) };

@@ -128,7 +128,7 @@ pub fn scheduling() {
         let mut argument = Buffer::<24>::new().u64(0, ports).u32(8, count).u64(16, timeout);
         one(format_args!("3.{label}"), number, [3, argument.address(), 0, 0, 0]);
     }
-    for port in [0u32, 4095, 4096, 131_072, u32::MAX] {
+    for port in [0u32, 60, 4095, 4096, 131_072, u32::MAX] {
         let ports = [port];
         let mut argument = Buffer::<24>::new().u64(0, ports.as_ptr() as u64).u32(8, 1).u64(16, 1);
         one(format_args!("3.port{port}"), number, [3, argument.address(), 0, 0, 0]);

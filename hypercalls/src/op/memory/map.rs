@@ -62,12 +62,12 @@ where
     Ok(0)
 }
 
-/// memory_map(9): what the toolstack set, cut to the room there is. Errors: `ENOSYS` if nothing was set, `EFAULT`.
+/// memory_map(9): what the toolstack set, cut to the room there is. Errors: `EFAULT`, `ENOSYS` if nothing was set.
 pub fn memory_map<H: MemoryMapHost + GuestMemory>(host: &H, argument: GuestHandle<MemoryMap>) -> Reply {
+    let mut request = guest::read(host, argument)?;
     if host.domain_map_entry(0).is_none() {
         return Err(Errno::ENOSYS.into());
     }
-    let mut request = guest::read(host, argument)?;
     let mut count = 0;
     while count < request.entry_count
         && let Some(entry) = host.domain_map_entry(count)

@@ -85,13 +85,11 @@ impl<H: MmuCalls> Extended<'_, H> {
         match request.command {
             MmuextCommand::TLB_FLUSH_LOCAL => self.owed.local(FlushScope::Everything),
             MmuextCommand::TLB_FLUSH_ALL => self.owed.domain(FlushScope::Everything),
-            MmuextCommand::TLB_FLUSH_MULTI => vcpus(self.host, request.vcpu_mask(), FlushScope::Everything)?,
+            MmuextCommand::TLB_FLUSH_MULTI => self.flush_vcpus(request, FlushScope::Everything)?,
             MmuextCommand::INVLPG_LOCAL => page.into_iter().for_each(|page| self.owed.local(page)),
             MmuextCommand::INVLPG_ALL => page.into_iter().for_each(|page| self.owed.domain(page)),
             // The bitmap is looked at even where the address has no translation to lose.
-            MmuextCommand::INVLPG_MULTI => {
-                vcpus(self.host, request.vcpu_mask(), page.unwrap_or(FlushScope::Everything))?;
-            }
+            MmuextCommand::INVLPG_MULTI => self.flush_vcpus(request, page.unwrap_or(FlushScope::Everything))?,
             MmuextCommand::FLUSH_CACHE if !self.host.may_flush_caches() => return Err(Errno::EACCES),
             MmuextCommand::FLUSH_CACHE => self.host.flush_cache_local(),
             MmuextCommand::FLUSH_CACHE_GLOBAL if !self.host.may_flush_caches() => return Err(Errno::EINVAL),
@@ -133,7 +131,17 @@ impl<H: MmuCalls> Extended<'_, H> {
         Ok(())
     }
 
+    /// Errors: `EINVAL` for a bitmap that cannot be read, where update_va_mapping says `EFAULT`.
+    fn flush_vcpus(&self, request: MmuextOp, scope: FlushScope) -> Result<()> {
+        vcpus(self.host, request.vcpu_mask(), scope).map_err(|_| Errno::EINVAL)
+    }
+
+    /// No entries may be anywhere.
     fn set_ldt(&self, base: GuestVirtual, entries: u32) -> Result<()> {
+        if entries == 0 {
+            self.host.set_ldt(GuestVirtual(0), 0);
+            return Ok(());
+        }
         if base.0 & 0xFFF != 0 || entries > LDT_ENTRIES || !base.is_guest_range(1) {
             return Err(Errno::EINVAL);
         }

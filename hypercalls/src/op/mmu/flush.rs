@@ -1,6 +1,6 @@
 //! TLB flushes that a call owes: collected while it runs, paid before it returns, whatever it returns.
 
-use abi::{Errno, GuestHandle, GuestVirtual, Result};
+use abi::{GuestHandle, GuestVirtual, Result};
 
 use super::MmuCalls;
 use crate::guest;
@@ -53,11 +53,11 @@ impl Owed {
 }
 
 /// Flushes at once for the vCPUs of a guest's bitmap, read 8 bytes at a time as far as the domain has vCPUs.
-/// Errors: `EINVAL` if it cannot be read.
+/// Errors: `EFAULT`.
 pub(super) fn vcpus<H: MmuCalls>(host: &H, bitmap: GuestHandle<u64>, scope: FlushScope) -> Result<()> {
     let limit = host.vcpu_limit();
     for first in (0..limit).step_by(64) {
-        let mut mask = guest::read(host, bitmap.element(u64::from(first / 64))).map_err(|_| Errno::EINVAL)?;
+        let mut mask = guest::read(host, bitmap.element(u64::from(first / 64)))?;
         if limit - first < 64 {
             mask &= (1 << (limit - first)) - 1;
         }

@@ -15,7 +15,7 @@ use crate::{authority, outcome::Reply};
 /// 31:16. The result is 0; the number of requests done goes to `done_out`.
 ///
 /// Errors: `EFAULT`, `ESRCH`, `EPERM`; per request `EINVAL` frame or entry bits, `EBUSY` frame in use otherwise,
-/// `EPERM` I/O memory, `EACCES` memory type, `EOPNOTSUPP` tables of a translated domain.
+/// `EPERM` I/O memory, `EACCES` memory type, `ENOSYS` unknown command, `EOPNOTSUPP` tables of a translated domain.
 pub fn mmu_update<H: MmuCalls>(
     host: &H,
     list: GuestHandle<MmuUpdate>,
@@ -83,14 +83,14 @@ impl<'h, H: MmuCalls> Updater<'h, H> {
         if command == MmuCommand::MACHPHYS_UPDATE {
             return Ok(self.machine_to_physical(address.frame(), Pfn(request.value))?);
         }
+        if command.0 > MmuCommand::PT_UPDATE_NO_TRANSLATE.0 {
+            return Err(Stop::Errno(Errno::ENOSYS));
+        }
         if self.open.as_ref().is_none_or(|open| open.mfn() != address.frame()) {
             self.turn_to(address.frame())?;
         }
         let Some(open) = &self.open else { return Err(Stop::Errno(Errno::EINVAL)) };
         self.permitted?;
-        if address.0 & 7 != 0 {
-            return Err(Stop::Errno(Errno::EINVAL));
-        }
         let mode = if command == MmuCommand::PT_UPDATE_PRESERVE_AD {
             EditMode::PreserveAccessedDirty
         } else {

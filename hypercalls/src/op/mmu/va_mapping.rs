@@ -12,8 +12,8 @@ use super::{
 };
 use crate::outcome::Reply;
 
-/// update_va_mapping(14). Errors: `EINVAL` no level-1 table there, entry bits, or a bad vCPU bitmap (then the entry is
-/// changed already); `EBUSY`, `EPERM`, `EACCES` as for mmu_update.
+/// update_va_mapping(14). Errors: `EINVAL` no level-1 table there or entry bits, `EFAULT` a bad vCPU bitmap (then the entry
+/// is changed already); `EBUSY`, `EPERM`, `EACCES` as for mmu_update.
 #[inline]
 pub fn update_va_mapping<H: MmuCalls>(host: &H, address: GuestVirtual, value: u64, flags: UpdateFlags) -> Reply {
     let caller = host.caller();
