@@ -19,6 +19,13 @@ packages=(
     # layouts to compare with
     libxen-dev
 )
+# What the stress scenario takes into its dom0: stress-ng, the C compiler proper, and every library they name. Unpacked
+# into the cache, never installed.
+stress=(
+    stress-ng cpp-12 libc6 libapparmor1 libbsd0 libcrypt1 libdrm2 libegl1 libexpat1 libffi8 libgbm1 libgles2 libglvnd0 libgmp10
+    libipsec-mb1 libisl23 libjpeg62-turbo libjudydebian1 libkmod2 liblzma5 libmd0 libmpc3 libmpfr6 libsctp1 libssl3
+    libwayland-server0 libxxhash0 libzstd1 zlib1g
+)
 # From backports: the emulator (Debian 12's own 7.2 mis-emulates SMAP below a PV dom0).
 backported=(qemu-system-x86)
 emulator_at_least=10
@@ -146,5 +153,6 @@ install_packages
 hypervisor
 kernel linux-6.1 6.1
 kernel linux-6.12 6.12
+for package in "${stress[@]}"; do unpack "stress/$package" "$package"; done
 fetch_crates
 say "ready (cache: $cache)"

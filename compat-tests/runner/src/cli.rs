@@ -114,6 +114,17 @@ enum Linux {
         #[arg(long, default_value_t = 300)]
         limit: u64,
     },
+    /// One boot under load: stress-ng on everything at once, compilers, a large copy; meant for four CPUs.
+    Stress {
+        #[command(flatten)]
+        choice: Choice,
+        /// Where to run.
+        #[arg(long, value_enum, default_value = "xenolith")]
+        on: Hypervisor,
+        /// How long stress-ng runs.
+        #[arg(long, default_value_t = linux::STRESS_SECONDS)]
+        seconds: u32,
+    },
     /// Boots on both in turn and compares the time to the first user process.
     Race {
         #[command(flatten)]
@@ -180,6 +191,7 @@ fn run_linux(command: Linux) -> Result<Option<Tally>> {
             let scenario = Scenario { choice, checks, ending: end, limit: Duration::from_secs(limit) };
             linux::run_all(&[scenario], on)?
         }
+        Linux::Stress { choice, on, seconds } => linux::run_all(&[linux::stress(choice, seconds)], on)?,
         Linux::Race { choice, rounds } => linux::race(&choice, rounds)?,
         Linux::Matrix { pace, on } => linux::run_all(&linux::matrix(pace.into()), on)?,
     };

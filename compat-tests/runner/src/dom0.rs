@@ -15,6 +15,17 @@ use crate::server;
 /// Bytes of the test disk and of the file that is fetched.
 const DISK: usize = 8 << 20;
 const FILE: usize = 1 << 20;
+/// MiB of the disk that the stress scenario copies.
+pub const COPIED: usize = 256;
+
+/// What the initial RAM disk carries beyond busybox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tools {
+    /// Nothing.
+    Busybox,
+    /// stress-ng and the C compiler proper.
+    Stress,
+}
 
 /// Which dom0 on which machine.
 #[derive(Clone, Debug, clap::Args)]
@@ -49,13 +60,13 @@ impl Choice {
     }
 
     /// The machine; `scenario` goes to /init through the kernel's command line.
-    pub fn machine(&self, hypervisor: Hypervisor, scenario: &str) -> Result<Machine> {
+    pub fn machine(&self, hypervisor: Hypervisor, scenario: &str, tools: Tools) -> Result<Machine> {
         let kernel = places::cached(&format!("linux-{}/vmlinuz", self.kernel))?;
         let line = format!("console=hvc0 earlyprintk=xen {scenario} cpus={} {}", self.cpus, self.arguments);
         Ok(Machine {
             hypervisor,
             options: format!("com1=115200,8n1 console=com1 loglvl=all guest_loglvl=all {}", self.options),
-            modules: vec![(kernel, line.trim_end().into()), (initrd(&self.kernel)?, String::new())],
+            modules: vec![(kernel, line.trim_end().into()), (initrd(&self.kernel, tools)?, String::new())],
             machine: self.machine.clone(),
             cpu: self.cpu.clone(),
             cpus: self.cpus,
@@ -68,28 +79,71 @@ impl Choice {
 }
 
 /// The initial RAM disk for a kernel, made when anything that goes into it changed.
-fn initrd(kernel: &str) -> Result<PathBuf> {
+fn initrd(kernel: &str, tools: Tools) -> Result<PathBuf> {
     let recipe = places::tree().join("qubes-integration");
     let mut all = Sha256::new();
     all.update(std::fs::read(places::cached(&format!("linux-{kernel}/.package"))?)?);
     all.update(std::fs::read(recipe.join("make-initrd.sh"))?);
-    for name in ["init", "checks", "modules"] {
+    for name in ["init", "checks", "stress-checks", "modules"] {
         all.update(std::fs::read(recipe.join("dom0").join(name))?);
     }
+    let mut command = Command::new(places::program("bash")?);
+    command.arg(recipe.join("make-initrd.sh")).arg(places::cached(&format!("linux-{kernel}"))?);
+    let packages = places::cache()?.join("stress");
+    let name = match tools {
+        Tools::Busybox => "dom0",
+        Tools::Stress => {
+            all.update(std::fs::read(places::cached("stress/stress-ng/.package")?)?);
+            "stress"
+        }
+    };
     let hash = hex(&all.finalize());
     let short = hash.get(..16).unwrap_or(&hash);
-    let output = places::cache()?.join(format!("images/dom0-{kernel}-{short}.gz"));
+    let output = places::cache()?.join(format!("images/{name}-{kernel}-{short}.gz"));
     if !output.exists() {
-        let status = Command::new(places::program("bash")?)
-            .arg(recipe.join("make-initrd.sh"))
-            .arg(places::cached(&format!("linux-{kernel}"))?)
-            .arg(&output)
-            .status()?;
-        if !status.success() {
+        command.arg(&output);
+        if tools == Tools::Stress {
+            command.arg(packages);
+        }
+        if !command.status()?.success() {
             bail!("cannot make the initial RAM disk for kernel {kernel}");
         }
     }
     Ok(output)
+}
+
+/// Adds a SATA disk of noise and an empty virtio disk as large; gives back the kernel words that tell the noise's hash.
+pub fn add_copied_disks(machine: &mut Machine) -> Result<String> {
+    let length = COPIED << 20;
+    let images = places::cache()?.join("images");
+    let (full, empty, known) = (images.join("noise.raw"), images.join("empty.raw"), images.join("noise.hash"));
+    std::fs::create_dir_all(&images)?;
+    if !known.exists() {
+        let data = server::noise(length);
+        std::fs::write(&full, &data)?;
+        std::fs::File::create(&empty)?.set_len(length as u64)?;
+        // Last, so that it stands for both.
+        std::fs::write(&known, hex(&Sha256::digest(&data)))?;
+    }
+    let bus = sata_bus(machine);
+    for (id, file, device) in [
+        ("disk0", &full, format!("ide-hd,drive=disk0,bus={bus}")),
+        ("disk1", &empty, "virtio-blk-pci,drive=disk1".into()),
+    ] {
+        let drive = format!("file={},if=none,id={id},format=raw,snapshot=on", file.display());
+        machine.extra.extend(["-drive".into(), drive, "-device".into(), device]);
+    }
+    Ok(format!("disk_hash={}", std::fs::read_to_string(&known)?))
+}
+
+/// The bus for SATA disks; the older machine type gets its controller here.
+fn sata_bus(machine: &mut Machine) -> &'static str {
+    if machine.machine.starts_with("pc") {
+        machine.extra.extend(["-device".into(), "ahci,id=ahci".into()]);
+        "ahci.0"
+    } else {
+        "ide.0"
+    }
 }
 
 /// Adds one disk on each of three controllers; gives back the kernel words that tell the expected hash.
@@ -101,10 +155,7 @@ pub fn add_disks(machine: &mut Machine) -> Result<String> {
         std::fs::write(&file, &data)?;
     }
     let drive = |id: &str| format!("file={},if=none,id={id},format=raw,snapshot=on", file.display());
-    if machine.machine.starts_with("pc") {
-        machine.extra.extend(["-device".into(), "ahci,id=ahci".into()]);
-    }
-    let bus = if machine.machine.starts_with("pc") { "ahci.0" } else { "ide.0" };
+    let bus = sata_bus(machine);
     for (id, device) in [
         ("disk0", format!("ide-hd,drive=disk0,bus={bus}")),
         ("disk1", "nvme,drive=disk1,serial=xenolith".into()),

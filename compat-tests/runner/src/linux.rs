@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::dom0::{self, Choice};
+use crate::dom0::{self, Choice, Tools};
 use crate::guest::Pace;
 use crate::hypervisor::Hypervisor;
 use crate::qemu::Reason;
@@ -29,6 +29,12 @@ const CORE_CHECKS: &str = "hypervisor,cpu_count,kernel_log";
 /// All, and a minute against the RTC.
 const LONG_CHECKS: &str = "hypervisor,cpu_count,work,clocksource,disks,network,interrupts,cpus,drift,kernel_log";
 
+/// The load: stress-ng, compilers, a large copy; the functions of qubes-integration/dom0/stress-checks.
+const STRESS_CHECKS: &str = "hypervisor,cpu_count,stress,compile,copy,clocksource,kernel_log";
+
+/// How long stress-ng runs.
+pub const STRESS_SECONDS: u32 = 120;
+
 /// One boot with checks.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -44,7 +50,7 @@ pub struct Scenario {
 
 /// Boots dom0 to a root shell with the serial line on this terminal.
 pub fn shell(choice: &Choice, hypervisor: Hypervisor) -> Result<()> {
-    let mut machine = choice.machine(hypervisor, "scenario=shell")?;
+    let mut machine = choice.machine(hypervisor, "scenario=shell", Tools::Busybox)?;
     dom0::add_disks(&mut machine)?;
     dom0::add_network(&mut machine)?;
     let mut command = machine.command()?;
@@ -67,8 +73,12 @@ pub fn check(scenario: &Scenario, hypervisor: Hypervisor) -> Result<Boot> {
     let Scenario { choice, checks, ending, limit } = scenario;
     let mut words =
         format!("scenario=check checks={checks} end={}", if *ending == Ending::Reboot { "reboot" } else { "poweroff" });
-    let mut machine = choice.machine(hypervisor, "")?;
     let named = |name: &str| checks.split(',').any(|check| check == name);
+    let tools = if named("stress") || named("compile") { Tools::Stress } else { Tools::Busybox };
+    let mut machine = choice.machine(hypervisor, "", tools)?;
+    if named("copy") {
+        words = format!("{words} {}", dom0::add_copied_disks(&mut machine)?);
+    }
     if named("disks") || named("interrupts") {
         words = format!("{words} {}", dom0::add_disks(&mut machine)?);
     }
@@ -143,6 +153,14 @@ pub fn run_all(scenarios: &[Scenario], hypervisor: Hypervisor) -> Result<Tally> 
     Ok(tally)
 }
 
+/// A dom0 under load for `seconds` (of stress-ng alone; the compilers and the copy come after it).
+pub fn stress(mut choice: Choice, seconds: u32) -> Scenario {
+    choice.arguments = format!("{} seconds={seconds}", choice.arguments).trim_start().into();
+    // Emulated CPUs that share real ones: boot, compilers and hashes take minutes of their own.
+    let limit = Duration::from_secs(u64::from(seconds) + 600);
+    Scenario { choice, checks: STRESS_CHECKS.into(), ending: Ending::Poweroff, limit }
+}
+
 /// The boots of a pace: quick ones cover each axis once, full ones their product.
 pub fn matrix(pace: Pace) -> Vec<Scenario> {
     match pace {
@@ -186,6 +204,8 @@ fn full_matrix() -> Vec<Scenario> {
         for memory in [512, 1024, 4096, 8192] {
             all.push(scenario(kernel, "q35", "EPYC-Milan", 2, memory, CORE_CHECKS, Ending::Poweroff));
         }
+        let loaded = scenario(kernel, "q35", "EPYC-Milan", 4, 2048, STRESS_CHECKS, Ending::Poweroff);
+        all.push(stress(loaded.choice, STRESS_SECONDS));
     }
     all
 }
