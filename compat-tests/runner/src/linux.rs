@@ -48,6 +48,14 @@ pub struct Scenario {
     pub limit: Duration,
 }
 
+impl Scenario {
+    /// A name for logs: the load runs on a machine that other checks run on too.
+    fn name(&self) -> String {
+        let suffix = if self.checks == STRESS_CHECKS { "-stress" } else { "" };
+        format!("{}{suffix}", self.choice.name())
+    }
+}
+
 /// Boots dom0 to a root shell with the serial line on this terminal.
 pub fn shell(choice: &Choice, hypervisor: Hypervisor) -> Result<()> {
     let mut machine = choice.machine(hypervisor, "scenario=shell", Tools::Busybox)?;
@@ -88,7 +96,7 @@ pub fn check(scenario: &Scenario, hypervisor: Hypervisor) -> Result<Boot> {
     if let Some((_, line)) = machine.modules.first_mut() {
         *line = format!("{line} {words}");
     }
-    let run = machine.run(&choice.name(), *limit, "VERDICT")?;
+    let run = machine.run(&scenario.name(), *limit, "VERDICT")?;
     let report = report::parse(&run.log);
     let mut complaints = report::complaints(&run, &report);
     let wanted = if *ending == Ending::Reboot { Reason::Reset } else { Reason::PowerOff };
@@ -97,7 +105,7 @@ pub fn check(scenario: &Scenario, hypervisor: Hypervisor) -> Result<Boot> {
     }
     let init_seconds = run.seen_at("INIT dom0 is up");
     if let Some(at) = init_seconds {
-        println!("  {} on {}: init after {at:.1} s, {:.1} s in all", choice.name(), hypervisor.name(), run.seconds);
+        println!("  {} on {}: init after {at:.1} s, {:.1} s in all", scenario.name(), hypervisor.name(), run.seconds);
     }
     if !complaints.is_empty() {
         println!("  last lines of {}:\n{}", run.log_file.display(), run.tail(20));
@@ -145,7 +153,7 @@ pub fn run_all(scenarios: &[Scenario], hypervisor: Hypervisor) -> Result<Tally> 
     for scenario in scenarios {
         let complaints = check(scenario, hypervisor)?.complaints;
         tally.count(&complaints);
-        println!("{} {}", if complaints.is_empty() { "PASS" } else { "FAIL" }, scenario.choice.name());
+        println!("{} {}", if complaints.is_empty() { "PASS" } else { "FAIL" }, scenario.name());
         for complaint in complaints {
             println!("  {complaint}");
         }
