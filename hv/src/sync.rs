@@ -41,6 +41,12 @@ fn release(level: Level) {
     }
 }
 
+/// In debug builds: the levels that a CPU holds, one bit each.
+#[cfg(feature = "fail-points")]
+pub fn held_on(cpu: usize) -> u32 {
+    HELD.get(cpu).map_or(0, |held| held.load(Relaxed))
+}
+
 /// In debug builds: this CPU holds no lock.
 #[inline]
 pub fn assert_no_locks() {

@@ -61,6 +61,18 @@ impl DropQueue {
         true
     }
 
+    /// Moves what a vCPU that never runs again left over to `to`, which is empty. Context: nobody uses either meanwhile.
+    pub fn give_to(&self, to: &DropQueue) {
+        debug_assert!(to.is_empty(), "drops would be mixed");
+        for (from, to) in self.places.iter().zip(&to.places) {
+            let value = from.load(Relaxed);
+            from.store(0, Relaxed);
+            to.store(value, Relaxed);
+        }
+        to.occupied.store(self.len(), Relaxed);
+        self.occupied.store(0, Relaxed);
+    }
+
     fn take_lowest(&self) -> Option<Mfn> {
         let occupied = self.places.iter().filter(|place| place.load(Relaxed) != 0);
         let place = occupied.min_by_key(|place| place.load(Relaxed) & 7)?;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::dom0::Choice;
+use crate::fail_points;
 use crate::guest::{self, Pace};
 use crate::hypervisor::Hypervisor;
 use crate::iso;
@@ -57,6 +58,8 @@ enum Command {
         #[arg(long)]
         fresh: bool,
     },
+    /// Breaks the hypervisor at every fail point and sees that only the domain it served dies.
+    FailPoints,
     /// Debian's kernels as dom0.
     Linux {
         #[command(subcommand)]
@@ -172,6 +175,7 @@ pub fn run() -> Result<Option<Tally>> {
             let wish = Wish { pace: Pace::Quick, arguments: None, recorded, show: Show::Failures };
             suite::compare(&guest::named(&names)?, &wish).map(Some)
         }
+        Command::FailPoints => fail_points::run().map(Some),
         Command::Linux { command } => run_linux(command),
         Command::Iso => {
             guest::build()?;
@@ -202,6 +206,7 @@ fn run_suite(pace: Pace) -> Result<Tally> {
     guest::build()?;
     let wish = Wish { pace, arguments: None, recorded: Recorded::Use, show: Show::Failures };
     let mut tally = suite::compare(&suite::guests_of(pace)?, &wish)?;
+    tally.add(fail_points::run()?);
     tally.add(iso::check()?);
     tally.add(linux::run_all(&linux::suite_boots(pace)?, Hypervisor::Xenolith)?);
     // Wall time on a machine that is busy with something else proves nothing: the race is the full suite's.

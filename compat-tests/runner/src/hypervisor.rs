@@ -14,6 +14,9 @@ pub enum Hypervisor {
     Xen,
     /// The one built from this tree.
     Xenolith,
+    /// The same with fail points, for the containment test only.
+    #[value(skip)]
+    FailPoints,
 }
 
 impl Hypervisor {
@@ -22,6 +25,7 @@ impl Hypervisor {
         match self {
             Hypervisor::Xen => "xen",
             Hypervisor::Xenolith => "xenolith",
+            Hypervisor::FailPoints => "xenolith-fail-points",
         }
     }
 
@@ -29,6 +33,7 @@ impl Hypervisor {
     pub fn image(self) -> Result<PathBuf> {
         match self {
             Hypervisor::Xen => places::cached("xen-4.17/xen.elf"),
+            Hypervisor::FailPoints => Ok(places::fail_points_target().join("xenolith.elf")),
             Hypervisor::Xenolith => {
                 let path = std::env::var_os("XENOLITH_IMAGE")
                     .map_or_else(|| places::target().join("xenolith.elf"), PathBuf::from);

@@ -8,6 +8,7 @@ mod answers;
 mod cli;
 mod compare;
 mod dom0;
+mod fail_points;
 mod guest;
 mod hypervisor;
 mod iso;

@@ -15,6 +15,11 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree().join("target"), PathBuf::from)
 }
 
+/// The directory that the image with fail points is built into: other flags, other objects.
+pub fn fail_points_target() -> PathBuf {
+    target().join("fail-points")
+}
+
 /// The cache that `make setup` fills.
 pub fn cache() -> Result<PathBuf> {
     if let Some(directory) = std::env::var_os("XENOLITH_CACHE") {

@@ -100,6 +100,9 @@ extern "C" fn on_own_stack() -> ! {
         Err(errno) => refuse!("No memory for the other CPUs ({}). Halted.", errno.name()),
     }
     console::keys::listen();
+    #[cfg(feature = "fail-points")]
+    crate::fail_points::start();
+    #[cfg(not(feature = "fail-points"))]
     start_dom0()
 }
 
@@ -120,6 +123,7 @@ fn start_clock(firmware: &firmware::Firmware) {
 }
 
 /// Last part: the first guest.
+#[cfg_attr(feature = "fail-points", expect(dead_code, reason = "the containment test starts guests of its own"))]
 fn start_dom0() -> ! {
     let Some(info) = LOADER.get() else { control::halt_forever() };
     if info.modules().next().is_none() {

@@ -185,6 +185,6 @@ pub unsafe fn registers<'a>() -> &'a mut Registers {
 
 /// The guest registers, for the one fault handler that abandons the stack it runs on.
 pub fn take_registers() -> &'static mut Registers {
-    // SAFETY: 1. the entry whose return failed has given its reference up, and the caller never returns.
+    // SAFETY: 1. the entry whose return or service failed has given its reference up, and the caller never returns.
     unsafe { registers() }
 }

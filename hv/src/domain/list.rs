@@ -9,7 +9,9 @@ use spin::Once;
 use super::Domain;
 
 /// Domains this list can hold. Until the toolstack's calls exist there are dom0 and a test's bystanders.
-const CAPACITY: usize = 64;
+const CAPACITY: usize = if cfg!(feature = "fail-points") { 512 } else { 64 };
+/// The domain that runs the hardware.
+const HARDWARE_DOMAIN: DomainId = DomainId(0);
 
 static DOMAINS: [Once<&'static Domain>; CAPACITY] = [const { Once::new() }; CAPACITY];
 static ADDING: Lock<()> = Lock::new(Level::DomainList, ());
@@ -39,7 +41,7 @@ pub fn all() -> impl Iterator<Item = &'static Domain> {
 
 /// The domain that runs the hardware.
 pub fn hardware_domain() -> Option<&'static Domain> {
-    find(DomainId(0))
+    find(HARDWARE_DOMAIN)
 }
 
 /// Stops a domain for `reason`: none of its vCPUs runs again. For the hardware domain the reason is the host's fate.
@@ -50,7 +52,7 @@ pub fn shut_down(domain: &'static Domain, reason: abi::sched::ShutdownReason) {
     for vcpu in domain.vcpus() {
         crate::sched::wake::stop(vcpu, super::RunFlags::PAUSED);
     }
-    if domain.rights.has_io() {
+    if domain.id == HARDWARE_DOMAIN {
         crate::platform::power::hardware_domain_stopped(reason);
     }
 }

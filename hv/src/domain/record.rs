@@ -84,6 +84,9 @@ pub struct Domain {
     shutdown: AtomicU32,
     /// Earliest deadline of its watchdogs; all ones for none. Written under `control`.
     pub watchdog_due: AtomicU64,
+    /// How far [`super::tear_down`] got.
+    #[cfg(feature = "fail-points")]
+    pub teardown_step: AtomicU64,
     /// Its latch of port 0xCF8.
     pub config_address: AtomicU32,
     /// The code of `SCHEDOP_shutdown_code`, for a later shutdown.
@@ -115,6 +118,8 @@ impl Domain {
             life: AtomicU32::new(Life::Alive as u32),
             shutdown: AtomicU32::new(Shutdown::RUNNING.0),
             watchdog_due: AtomicU64::new(u64::MAX),
+            #[cfg(feature = "fail-points")]
+            teardown_step: AtomicU64::new(0),
             config_address: AtomicU32::new(0),
             latched_code: AtomicU32::new(u32::MAX),
         }));
@@ -143,10 +148,9 @@ impl Domain {
 
     /// Where a vCPU's events go until the guest registers a place.
     fn first_info(&self, id: u32) -> (&'static VcpuInfo, InfoPlace) {
-        static DUMMY: Once<VcpuInfo> = Once::new();
         match window::shared_info(self.shared_info).vcpu_info.get(id as usize) {
             Some(info) if id < LEGACY_VCPUS => (info, InfoPlace::SharedPage),
-            _ => (DUMMY.call_once(VcpuInfo::default), InfoPlace::Dummy),
+            _ => (dummy_info(), InfoPlace::Dummy),
         }
     }
 
@@ -191,6 +195,12 @@ impl Domain {
         self.life.load(Acquire) != Life::Alive as u32
     }
 
+    /// Moves on in its life; false when it was there or further.
+    #[cfg(feature = "fail-points")]
+    pub fn advance(&self, to: super::Life) -> bool {
+        self.life.fetch_max(to as u32, AcqRel) < to as u32
+    }
+
     /// Whether and why it has stopped.
     pub fn shutdown(&self) -> Shutdown {
         Shutdown(self.shutdown.load(Acquire))
@@ -219,4 +229,10 @@ impl Domain {
             crate::serve::descriptors::drop_local_table(vcpu);
         }
     }
+}
+
+/// A block that nobody reads, for vCPUs that have none of their own.
+pub(super) fn dummy_info() -> &'static VcpuInfo {
+    static DUMMY: Once<VcpuInfo> = Once::new();
+    DUMMY.call_once(VcpuInfo::default)
 }

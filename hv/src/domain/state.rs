@@ -9,10 +9,16 @@ pub enum Life {
     /// Being built or running.
     Alive = 0,
     /// Its resources are being taken back.
-    #[expect(dead_code, reason = "domains are destroyed by calls of the toolstack, which are not there yet")]
+    #[cfg_attr(
+        not(feature = "fail-points"),
+        expect(dead_code, reason = "domains are destroyed by calls of the toolstack, which are not there yet")
+    )]
     Dying = 1,
     /// Nothing is left but the record.
-    #[expect(dead_code, reason = "domains are destroyed by calls of the toolstack, which are not there yet")]
+    #[cfg_attr(
+        not(feature = "fail-points"),
+        expect(dead_code, reason = "domains are destroyed by calls of the toolstack, which are not there yet")
+    )]
     Dead = 2,
 }
 

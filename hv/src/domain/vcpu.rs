@@ -70,6 +70,9 @@ pub struct Vcpu {
     pub processor: AtomicU32,
     /// Whether a CPU runs it now (it may still be resident on one that does not).
     pub running: AtomicBool,
+    /// Whether the scheduler has given it up for good.
+    #[cfg(feature = "fail-points")]
+    pub evicted: AtomicBool,
     /// Its number in the scheduler.
     pub entity: EntityId,
     /// Hard affinity, one bit a CPU.
@@ -127,6 +130,8 @@ impl Vcpu {
             initialised: AtomicBool::new(false),
             processor: AtomicU32::new(0),
             running: AtomicBool::new(false),
+            #[cfg(feature = "fail-points")]
+            evicted: AtomicBool::new(false),
             entity: entities::number()?,
             affinity: AtomicU64::new(u64::MAX),
             pin_override: AtomicU32::new(u32::MAX),

@@ -63,9 +63,8 @@ fn debug_exception(saved: &mut SavedRegisters) {
 }
 
 /// Continues a fault as a panic; called by the stub with the faulting code's frames on the stack.
-#[expect(clippy::panic, reason = "a fault in our own code is a bug of ours; it unwinds as one")]
 pub extern "C-unwind" fn fault_as_panic() -> ! {
-    panic!("CPU exception in hypervisor code")
+    crate::personality::unwind_fault()
 }
 
 fn report(what: &str, registers: &Registers) {

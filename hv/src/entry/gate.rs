@@ -17,6 +17,7 @@ use pv_cpu::{
 use crate::{
     cpu::block,
     domain::PendingWork,
+    fail_point::{Point, hit},
     sched,
     serve::{Caller, areas, boundary, failsafe},
 };
@@ -56,6 +57,7 @@ pub fn leave() -> u8 {
 
 /// Delivers an event upcall.
 fn upcall(caller: &mut Caller<'_>) {
+    hit(Point::UPCALL);
     let (state, registers, mut context) = caller.split();
     if let Err(crash) = bounce::event(&mut state.virtual_cpu, registers, &mut context) {
         caller.crash(crash.reason());

@@ -247,6 +247,11 @@ entry_unwind_from:
     push  %rax
 entry_fault_as_panic:
     .cfi_startproc
+    push  %rbx
+    .cfi_def_cfa_offset 16
+    .cfi_offset %rbx, -16
+    mov   %rsp, %rbx
+    .cfi_def_cfa_register %rbx
     and   $-16, %rsp
     call  {fault_as_panic}
     ud2

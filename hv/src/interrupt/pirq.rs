@@ -181,6 +181,25 @@ impl DomainInterrupts {
             };
         }
     }
+
+    /// Gives everything back: the last step of `domain`'s ports is done, it will map nothing more.
+    #[cfg(feature = "fail-points")]
+    pub fn tear_down(&self, domain: &Domain) {
+        loop {
+            let mut numbers = self.numbers.lock();
+            let Some((pirq, irq)) = numbers.mapped().next() else { break };
+            // Mapped a line ago.
+            let _ = numbers.unmap(pirq, PortUse::Unbound);
+            release(irq, domain);
+        }
+        let page = self.page.swap(NO_PAGE, AcqRel);
+        if page != NO_PAGE {
+            let frame = Mfn(page & FRAME);
+            if let Some(info) = crate::memory::frame_table::frames().get(frame) {
+                put_page_and_type(&Machine, frame, info);
+            }
+        }
+    }
 }
 
 /// Disconnects an interrupt that a domain had mapped; a message is nobody's then.

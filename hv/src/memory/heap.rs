@@ -127,6 +127,13 @@ pub fn bytes_in_use() -> u64 {
     PERMANENT_BYTES.load(Relaxed)
 }
 
+/// Frames that are mapped as permanent heap.
+#[cfg(feature = "fail-points")]
+pub fn mapped_frames() -> u64 {
+    let arena = HEAP.permanent.lock();
+    (arena.mapped_end - arena.base) >> 12
+}
+
 /// Runs `work` with allocations going to the temporary arena, then gives that arena's memory back.
 ///
 /// Context: boot CPU, before any other uses the heap. Nothing that `work` allocates may outlive it but its result,

@@ -119,10 +119,15 @@ impl MmuHost for Machine {
     }
 
     fn drops(&self) -> &DropQueue {
-        match block::this_info().current() {
-            Some(vcpu) => &vcpu.drops,
-            None => &cpu::this().drops,
-        }
+        own_drops()
+    }
+}
+
+/// The unfinished drops of whoever this CPU serves.
+pub fn own_drops() -> &'static DropQueue {
+    match block::this_info().current() {
+        Some(vcpu) => &vcpu.drops,
+        None => &cpu::this().drops,
     }
 }
 

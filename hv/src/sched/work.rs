@@ -14,7 +14,9 @@ use crate::{
     time::clock,
 };
 
-/// Does everything that waits, then returns with a runnable vCPU resident and running, unless more work came up.
+/// Does everything that waits, then returns with a runnable vCPU resident and running, unless more work came up. A frame
+/// of its own, by which the unwinder knows it.
+#[inline(never)]
 pub fn run() {
     let cpu = cpu::this();
     let work = cpu.work.swap(0, AcqRel);
@@ -58,8 +60,8 @@ fn schedule(cpu: &'static Cpu, work: Work) {
     if let Some(next) = next {
         next.running.store(true, Release);
     }
-    // It stays resident if nobody comes, unless it may not run here any more.
-    let goes = goes.filter(|_| next.is_some() || queue.must_depart());
+    // It stays resident if nobody comes, unless it may not run here, or nowhere, any more.
+    let goes = goes.filter(|vcpu| next.is_some() || queue.must_depart() || vcpu.domain.is_dying());
     if let Some(vcpu) = goes {
         switch::store(vcpu);
     }

@@ -1,12 +1,13 @@
 //! The boundary within which a panic costs a domain, not the machine.
 //!
-//! Serving a guest runs inside [`run`]. A panic, or a CPU fault in hypervisor code, unwinds to here: guards on the way
-//! release what they hold, the domain is crashed, and the gate goes on to somebody else. Outside (boot, scheduler, idle)
-//! there is no boundary on the stack and a panic stops the machine.
+//! Serving a guest runs inside [`run`]. A panic unwinds to here: guards on the way release what they hold, the domain is
+//! crashed, and the gate goes on to somebody else. A CPU fault in hypervisor code does the same by unwinding the whole
+//! stack ([`contain_fault`]). Outside (boot, scheduler, idle, interrupts) both stop the machine.
 
 use pv_cpu::exit::Violation;
 
 use super::Caller;
+use crate::{cpu::block, entry::stubs};
 
 /// Runs `serve` for the caller; what goes wrong in it costs the caller's domain.
 #[inline(always)]
@@ -21,6 +22,14 @@ pub fn run(caller: &mut Caller<'_>, serve: impl FnOnce(&mut Caller<'_>)) {
 fn contain(caller: &mut Caller<'_>) {
     log::error!("Contained: a hypervisor bug while serving {:?}; its domain is crashed.", caller.vcpu);
     caller.crash("hypervisor bug while serving it");
+}
+
+/// A CPU fault has unwound the whole stack of this CPU: crashes the domain that was being served. Stops the machine when
+/// there is none.
+pub fn contain_fault() -> ! {
+    let Some(mut caller) = Caller::current(block::take_registers()) else { crate::panic::stop() };
+    contain(&mut caller);
+    stubs::leave()
 }
 
 /// The gate would not load these registers: a broken invariant, met while serving this domain.

@@ -8,10 +8,15 @@ use pv_cpu::{
 };
 
 use super::{Caller, instructions};
-use crate::{arch::segments, platform::pci};
+use crate::{
+    arch::segments,
+    fail_point::{Point, hit},
+    platform::pci,
+};
 
 /// The instruction that raised #GP(0).
 pub fn privileged(caller: &mut Caller<'_>) -> Emulation {
+    hit(Point::EMULATION);
     instructions::with(caller, |cpu, registers, host| privileged::emulate(cpu, registers, host))
 }
 

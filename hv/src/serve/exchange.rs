@@ -53,6 +53,18 @@ impl ExchangeStep {
     }
 }
 
+#[cfg(feature = "fail-points")]
+impl ExchangeStep {
+    /// Undoes the step of a vCPU that will not run again: all frames are free.
+    pub fn abandon(&mut self, domain: &Domain) {
+        self.free_fresh();
+        if !self.taken.is_empty() {
+            flush::on(CpuMask(u64::MAX));
+            domain.memory.release(self.free_taken());
+        }
+    }
+}
+
 impl ExchangeHost for Caller<'_> {
     fn exchange_take(&mut self, target: Target, frame: Mfn) -> Result<()> {
         steal(&Machine, frame, target.id())?;

@@ -12,6 +12,7 @@ use crate::{
     arch::control,
     domain::{Domain, Vcpu},
     entry::stubs,
+    fail_point::{Point, hit},
 };
 
 /// `vm_assist` type that shows IOPL to the guest.
@@ -80,11 +81,13 @@ impl GuestContext for Context {
 
     #[inline]
     fn write_stack<const WORDS: usize>(&mut self, to: u64, words: &[u64; WORDS]) -> Result<(), Unreachable> {
+        hit(Point::BOUNCE);
         if stubs::copy_to_guest(to, words.as_bytes()) { Ok(()) } else { Err(Unreachable) }
     }
 
     #[inline]
     fn read_stack<const WORDS: usize>(&mut self, from: u64, words: &mut [u64; WORDS]) -> Result<(), Unreachable> {
+        hit(Point::IRET);
         if stubs::copy_from_guest(words.as_mut_bytes(), from) { Ok(()) } else { Err(Unreachable) }
     }
 }

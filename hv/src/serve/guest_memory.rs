@@ -8,16 +8,22 @@ use hypercalls::{
 };
 
 use super::{Caller, budget};
-use crate::{domain, entry::stubs};
+use crate::{
+    domain,
+    entry::stubs,
+    fail_point::{Point, hit},
+};
 
 impl GuestMemory for Caller<'_> {
     #[inline]
     fn copy_in(&self, from: GuestVirtual, to: &mut [u8]) -> Result<()> {
+        hit(Point::inside_call(self.registers.rax));
         if stubs::copy_from_guest(to, from.0) { Ok(()) } else { Err(Errno::EFAULT) }
     }
 
     #[inline]
     fn copy_out(&self, to: GuestVirtual, from: &[u8]) -> Result<()> {
+        hit(Point::inside_call(self.registers.rax));
         if stubs::copy_to_guest(to.0, from) { Ok(()) } else { Err(Errno::EFAULT) }
     }
 }

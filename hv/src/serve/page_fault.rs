@@ -11,6 +11,7 @@ use pv_mmu::{GuestWrite, WriteOutcome, apply_guest_write, get_page, guest_entry,
 use super::{Caller, descriptors, emulate, traps};
 use crate::{
     domain::per_domain,
+    fail_point::{Point, hit},
     memory::{layout, mmu::Machine, window},
 };
 
@@ -19,6 +20,7 @@ const PROTECTION_WRITE: u32 = page_fault::PRESENT | page_fault::WRITE;
 /// One page fault at `address`.
 #[inline]
 pub fn handle(caller: &mut Caller<'_>, address: u64, error_code: u32) {
+    hit(Point::PAGE_FAULT);
     let hypervisor = (layout::MACHINE_TO_PHYSICAL..abi::frame::HYPERVISOR_END).contains(&address);
     if hypervisor && in_window(caller, address, error_code) {
         return;

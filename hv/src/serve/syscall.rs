@@ -4,6 +4,7 @@ use hypercalls::outcome::Outcome;
 use pv_cpu::bounce::{self, SystemCall};
 
 use super::Caller;
+use crate::fail_point::{Point, hit};
 
 /// Length of the SYSCALL instruction, which a continued call runs again.
 const SYSCALL_LENGTH: u64 = 2;
@@ -11,7 +12,15 @@ const SYSCALL_LENGTH: u64 = 2;
 /// A hypercall.
 #[inline(always)]
 pub fn hypercall(caller: &mut Caller<'_>) {
-    match hypercalls::dispatch::dispatch(caller) {
+    #[cfg(feature = "fail-points")]
+    if crate::fail_points::call(caller) {
+        return;
+    }
+    let number = caller.registers.rax;
+    hit(Point::before_call(number));
+    let outcome = hypercalls::dispatch::dispatch(caller);
+    hit(Point::after_call(number));
+    match outcome {
         Outcome::Done(value) => caller.registers.rax = value,
         Outcome::Continue { call, arguments } => {
             let registers = &mut *caller.registers;

@@ -7,7 +7,10 @@ use pv_cpu::{
 };
 
 use super::{Caller, emulate, page_fault};
-use crate::{arch::control, arch::debug};
+use crate::{
+    arch::{control, debug},
+    fail_point::{Point, hit},
+};
 
 /// `int 0x80`, which has a gate of its own.
 pub const SYSTEM_CALL_VECTOR: u32 = 0x80;
@@ -18,6 +21,7 @@ pub fn exception(caller: &mut Caller<'_>) {
     // Only an entry by SYSCALL leaves rcx and r11 free; the stubs store the plain vector otherwise.
     let vector = caller.registers.entry_vector;
     let error_code = caller.registers.error_code;
+    hit(Point::exception(vector));
     match vector {
         14 => page_fault::handle(caller, control::read_cr2(), error_code),
         13 => general_protection(caller, error_code),

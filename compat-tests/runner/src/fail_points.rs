@@ -1,0 +1,75 @@
+//! The containment test: a build of the hypervisor that breaks itself on behalf of victims, place by place, and audits
+//! itself after each (`hv/src/fail_points`). Checked with debug assertions, so lock levels are part of the audit.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::hypervisor::Hypervisor;
+use crate::places;
+use crate::qemu::{End, Icount, Machine};
+use crate::tally::Tally;
+
+/// Seconds for one run, on a busy host.
+const LIMIT: Duration = Duration::from_secs(180);
+/// Fewer places than this means that the list was cut.
+const LEAST: usize = 200;
+/// One CPU interleaves victim and bystander, several run them side by side.
+const CPUS: [u32; 2] = [1, 4];
+
+/// Builds the image; quick when nothing changed.
+fn build() -> Result<()> {
+    let status = Command::new(places::program("bash")?)
+        .arg(places::tree().join("scripts/build-image.sh"))
+        .args(["build", "--features", "fail-points"])
+        .env("CARGO_TARGET_DIR", places::fail_points_target())
+        .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
+        .status()?;
+    if !status.success() {
+        bail!("the hypervisor with fail points does not build");
+    }
+    Ok(())
+}
+
+/// Builds and runs the test.
+pub fn run() -> Result<Tally> {
+    build()?;
+    let mut tally = Tally::default();
+    for cpus in CPUS {
+        let name = format!("fail-points-{cpus}");
+        let complaints = run_on(cpus, &name)?;
+        println!("{} {name}", if complaints.is_empty() { "PASS" } else { "FAIL" });
+        for complaint in &complaints {
+            println!("  {complaint}");
+        }
+        tally.count(&complaints);
+    }
+    Ok(tally)
+}
+
+fn run_on(cpus: u32, name: &str) -> Result<Vec<String>> {
+    let machine = Machine {
+        hypervisor: Hypervisor::FailPoints,
+        options: "com1=115200,8n1 console=com1 loglvl=all guest_loglvl=all noreboot".into(),
+        modules: Vec::new(),
+        machine: "q35".into(),
+        cpu: "EPYC-Milan".into(),
+        cpus,
+        memory: 256,
+        icount: Icount::Off,
+        extra: Vec::new(),
+    };
+    let run = machine.run(name, LIMIT, "VERDICT")?;
+    let contained = run.log.lines().filter(|line| line.contains(": contained, audit clean")).count();
+    println!("  {name}: {contained} places contained, {:.1} s", run.seconds);
+    let mut complaints: Vec<String> =
+        run.log.lines().filter(|line| line.contains("FAILPOINT") && line.contains(" FAIL")).map(String::from).collect();
+    if run.end != End::Exited || !run.log.contains("FAILPOINTS VERDICT SUCCESS") {
+        complaints.push(format!("no verdict of success; last lines:\n{}", run.tail(12)));
+    }
+    if contained < LEAST {
+        complaints.push(format!("only {contained} places were broken"));
+    }
+    Ok(complaints)
+}

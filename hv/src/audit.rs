@@ -1,0 +1,77 @@
+//! The audit after a domain's end: what is still there that should not be.
+//!
+//! Locks are seen in builds with debug assertions, where each CPU keeps the levels it holds.
+
+use crate::{
+    cpu,
+    domain::Domain,
+    memory::{frame_table, heap, physical},
+    sync,
+    time::clock,
+};
+use abi::Mfn;
+
+/// Memory in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Snapshot {
+    /// Frames that are neither free nor part of the heap.
+    frames: i64,
+    /// Bytes in use on the heap.
+    heap_bytes: i64,
+}
+
+impl Snapshot {
+    /// As it is now.
+    pub fn take() -> Self {
+        Self {
+            frames: -((physical::free_frames() + heap::mapped_frames()) as i64),
+            heap_bytes: heap::bytes_in_use() as i64,
+        }
+    }
+
+    /// What has come since an earlier one.
+    pub fn since(self, earlier: Self) -> Self {
+        Self { frames: self.frames - earlier.frames, heap_bytes: self.heap_bytes - earlier.heap_bytes }
+    }
+}
+
+/// What a dead domain still has.
+pub fn domain(dead: &'static Domain) -> Option<&'static str> {
+    if dead.memory.total() != 0 {
+        return Some("frames in the domain's account");
+    }
+    if dead.ports.ports_in_use() != 0 {
+        return Some("event ports in use");
+    }
+    if dead.vcpus().iter().any(|vcpu| !vcpu.drops.is_empty()) {
+        return Some("unfinished table drops");
+    }
+    let frames = frame_table::frames();
+    let is_left = |mfn: u64| {
+        frames.get(Mfn(mfn)).is_some_and(|info| {
+            let word = info.reference();
+            // Its shared pages stay with the record, with the hypervisor's one reference.
+            word.owner() == dead.id && !(word.is_xen_heap() && word.count() == 1)
+        })
+    };
+    (0..frame_table::limit().0).any(is_left).then_some("frames of the dead domain")
+}
+
+/// Locks that nobody lets go of.
+pub fn locks() -> Option<&'static str> {
+    // Nanoseconds. Others take and release locks all the time, and the emulator's host may stop one that holds some.
+    const PATIENCE: u64 = 5_000_000_000;
+    if !cfg!(debug_assertions) {
+        return None;
+    }
+    for cpu in cpu::all() {
+        let deadline = clock::now() + PATIENCE;
+        while sync::held_on(cpu.index) != 0 {
+            if clock::now() > deadline {
+                return Some("a lock is held");
+            }
+            core::hint::spin_loop();
+        }
+    }
+    None
+}

@@ -1,0 +1,9 @@
+//! The containment test: victims break the hypervisor at every fail point, one after another, while a bystander's heart
+//! beats. Instead of dom0 this build starts two bare domains: one whose calls drive the test, and the bystander.
+
+pub mod armed;
+mod bare;
+mod cases;
+mod driver;
+
+pub use driver::{call, start};
