@@ -58,6 +58,7 @@ fn run_on(cpus: u32, name: &str) -> Result<Vec<String>> {
         cpus,
         memory: 256,
         icount: Icount::Off,
+        disc: None,
         extra: Vec::new(),
     };
     let run = machine.run(name, LIMIT, "VERDICT")?;
