@@ -64,8 +64,12 @@ fn run_on(cpus: u32, name: &str) -> Result<Vec<String>> {
     let run = machine.run(name, LIMIT, "VERDICT")?;
     let contained = run.log.lines().filter(|line| line.contains(": contained, audit clean")).count();
     println!("  {name}: {contained} places contained, {:.1} s", run.seconds);
-    let mut complaints: Vec<String> =
-        run.log.lines().filter(|line| line.contains("FAILPOINT") && line.contains(" FAIL")).map(String::from).collect();
+    let mut complaints: Vec<String> = run
+        .log
+        .lines()
+        .filter(|line| line.contains("FAILPOINT") && line.contains(": FAIL "))
+        .map(String::from)
+        .collect();
     if run.end != End::Exited || !run.log.contains("FAILPOINTS VERDICT SUCCESS") {
         complaints.push(format!("no verdict of success; last lines:\n{}", run.tail(12)));
     }
