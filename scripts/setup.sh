@@ -29,6 +29,8 @@ stress=(
 # From backports: the emulator (Debian 12's own 7.2 mis-emulates SMAP below a PV dom0).
 backported=(qemu-system-x86)
 emulator_at_least=10
+# The Debian that ships Xen 4.20.
+later=trixie
 
 say() { echo "setup: $*"; }
 fail() { echo "setup: $*" >&2; exit 1; }
@@ -128,6 +130,52 @@ kernel() {
     fi
 }
 
+# A later Debian, for what it ships newer: its lists lie apart from ours, so that nothing is ever installed from it.
+apt_later() {
+    local command=$1
+    shift
+    "$command" -qq -o Dir::Etc::sourcelist="$cache/apt-$later/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o Dir::State::Lists="$cache/apt-$later/lists" -o Dir::Cache="$cache/apt-$later" -o APT::Sandbox::User=root "$@"
+}
+
+update_later_lists() {
+    [ -z "${later_lists_are_fresh:-}" ] || return 0
+    local uri options=
+    uri=$(mirror)
+    [ -n "$uri" ] || return 1
+    mkdir -p "$cache/apt-$later/lists/partial" "$cache/apt-$later/archives/partial"
+    [ ! -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
+        options='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] '
+    echo "deb $options$uri $later main" > "$cache/apt-$later/sources.list"
+    say "reading package lists of Debian $later"
+    apt_later apt-get update || return 1
+    later_lists_are_fresh=yes
+}
+
+# unpack_later DIRECTORY PACKAGE: as `unpack`, from the later Debian. Returns 1 when that cannot be had.
+unpack_later() {
+    local directory=$cache/$1 package=$2 work
+    [ ! -e "$directory/.complete" ] || return 0
+    update_later_lists || return 1
+    say "fetching $package of Debian $later"
+    work=$(mktemp -d)
+    (cd "$work" && apt_later apt-get download "$package") || return 1
+    rm -rf "$directory"
+    mkdir -p "$directory"
+    dpkg-deb -x "$work"/*.deb "$directory"
+    dpkg-deb -f "$work"/*.deb Package Version > "$directory/.package"
+    rm -rf "$work"
+    touch "$directory/.complete"
+}
+
+# The public headers of Xen 4.20; those of 4.17 are installed.
+later_headers() {
+    unpack_later xen-headers-4.20 libxen-dev || {
+        say "cannot get libxen-dev of Debian $later (is it on this machine's mirror?): the comparison of abi with" \
+            "Xen 4.20's headers will fail until this script succeeds in it" >&2
+    }
+}
+
 hypervisor() {
     unpack xen-4.17 xen-hypervisor-4.17-amd64
     [ -e "$cache/xen-4.17/xen.elf" ] || {
@@ -151,6 +199,7 @@ release=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
 mkdir -p "$cache"
 install_packages
 hypervisor
+later_headers
 kernel linux-6.1 6.1
 kernel linux-6.12 6.12
 for package in "${stress[@]}"; do unpack "stress/$package" "$package"; done
