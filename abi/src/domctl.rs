@@ -1,6 +1,7 @@
 //! domctl: what the toolstack does to a domain. Source: Xen public header `domctl.h`.
 //!
-//! The argument structs of the sub-operations come with the toolstack; here is what answering without them needs.
+//! The head of a request and the sub-operations; their argument structs are in [`crate::domctl_domain`] and
+//! [`crate::domctl_vcpu`].
 
 use crate::{
     DomainId,

@@ -211,6 +211,8 @@ pub const HEADERS: &[Header] = headers! {
     cpuid: constants;
     dm: structs families;
     domctl: structs families constants;
+    domctl_domain: structs families constants;
+    domctl_vcpu: structs families constants;
     elfnote: families;
     event_channel: structs families constants;
     features: families constants;
@@ -230,6 +232,8 @@ pub const HEADERS: &[Header] = headers! {
     shared_info: structs families constants;
     start_info: structs families constants;
     sysctl: structs families constants;
+    sysctl_machine: structs families constants;
+    sysctl_scheduler: structs families constants;
     vcpu: structs families constants;
     version: structs families constants;
     vm_assist: families;

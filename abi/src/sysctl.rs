@@ -1,6 +1,7 @@
 //! sysctl: what the toolstack asks of the machine. Source: Xen public header `sysctl.h`.
 //!
-//! The argument structs of the sub-operations come with the toolstack; here is what answering without them needs.
+//! The head of a request and the sub-operations; their argument structs are in [`crate::sysctl_machine`] and
+//! [`crate::sysctl_scheduler`].
 
 use crate::layout::{constants, numbers, wire};
 

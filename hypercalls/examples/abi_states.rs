@@ -7,7 +7,7 @@
 use abi::{Call, operations::GROUPS};
 use hypercalls::{
     dispatch,
-    op::{absent, console, cpu, event, grant, memory, mmu, physdev, platform, sched, vcpu, version},
+    op::{absent, console, cpu, domctl, event, grant, memory, mmu, physdev, platform, sched, sysctl, vcpu, version},
     table::{Row, State},
 };
 
@@ -28,6 +28,8 @@ const FAMILIES: &[(Call, &[Row])] = &[
     (Call::VCPU_OP, vcpu::ROWS),
     (Call::SCHED_OP, sched::ROWS),
     (Call::PHYSDEV_OP, physdev::ROWS),
+    (Call::DOMCTL, domctl::ROWS),
+    (Call::SYSCTL, sysctl::ROWS),
 ];
 
 /// Rows that the image cannot keep yet.

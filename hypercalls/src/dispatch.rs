@@ -32,7 +32,8 @@ use crate::op::sched::SchedulerHost;
 use crate::op::vcpu::VcpuHost;
 use crate::op::version::VersionHost;
 use crate::op::{
-    absent, console, cpu, event, grant, memory, mmu, multicall, physdev, platform, sched, timer, vcpu, version,
+    absent, console, cpu, domctl, event, grant, memory, mmu, multicall, physdev, platform, sched, sysctl, timer, vcpu,
+    version,
 };
 use crate::outcome::{Arguments, Outcome};
 use crate::table::{Row, rows};
@@ -152,8 +153,8 @@ pub(crate) fn route<H: Host, A: ArgumentSource<H>>(host: &mut H, call: u64, sour
         Call::VCPU_OP => vcpu::vcpu(host, VcpuOperation(a as u32), VcpuId(b as u32), GuestHandle::new(c)),
         Call::SCHED_OP => sched::sched(host, SchedOperation(a as u32), GuestHandle::new(b)),
         Call::PHYSDEV_OP => physdev::physdev(host, PhysdevOperation(a as u32), GuestHandle::new(b)),
-        Call::SYSCTL => absent::sysctl(host, GuestHandle::new(a)),
-        Call::DOMCTL => absent::domctl(host, GuestHandle::new(a)),
+        Call::SYSCTL => sysctl::sysctl(host, GuestHandle::new(a)),
+        Call::DOMCTL => domctl::domctl(host, GuestHandle::new(a)),
         Call::XENPMU_OP => absent::pmu(),
         Call::HVM_OP => absent::hvm(host, HvmOperation(a as u32), GuestHandle::new(b)),
         Call::DM_OP => absent::device_model(host, DomainId(a as u16), b as u32, GuestHandle::new(c)),

@@ -14,8 +14,8 @@ use abi::platform_power::{PowerInfoType, SetProcessorPminfo};
 use abi::sysctl::Sysctl;
 use abi::{DomainId, Errno};
 use common::{BASE, Fake, at, errno, nowhere};
-use hypercalls::op::absent;
 use hypercalls::op::platform::platform;
+use hypercalls::op::{absent, domctl, sysctl};
 use hypercalls::outcome::Reply;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -213,7 +213,7 @@ fn other_operations() {
 
 #[test]
 fn toolstack_calls_refuse_in_xens_order() {
-    let domctl = |interface_version, domain, command| Domctl {
+    let request = |interface_version, domain, command| Domctl {
         command: DomctlOperation(command),
         interface_version,
         domain: DomainId(domain),
@@ -221,26 +221,26 @@ fn toolstack_calls_refuse_in_xens_order() {
     };
     let ask = |host: &Fake, request: Domctl| {
         host.next_call().memory.put(BASE, &request);
-        errno(absent::domctl(host, at(0)))
+        errno(domctl::domctl(host, at(0)))
     };
-    assert_eq!(errno(absent::domctl(&Fake::new(), nowhere())), Errno::EFAULT);
+    assert_eq!(errno(domctl::domctl(&Fake::new(), nowhere())), Errno::EFAULT);
     for version in [0, 0x14, 0x19, u32::MAX] {
-        assert_eq!(ask(&Fake::unprivileged(), domctl(version, 9, 3)), Errno::EACCES);
+        assert_eq!(ask(&Fake::unprivileged(), request(version, 9, 3)), Errno::EACCES);
     }
     for version in 0x15..=0x18 {
-        assert_eq!(ask(&Fake::unprivileged(), domctl(version, 9, 3)), Errno::ESRCH);
-        assert_eq!(ask(&Fake::unprivileged(), domctl(version, 0, 3)), Errno::EPERM);
-        assert_eq!(ask(&Fake::unprivileged(), domctl(version, 9, 1)), Errno::EPERM, "createdomain names no domain");
-        assert_eq!(ask(&Fake::new(), domctl(version, 0, 3)), Errno::ENOSYS);
+        assert_eq!(ask(&Fake::unprivileged(), request(version, 9, 3)), Errno::ESRCH);
+        assert_eq!(ask(&Fake::unprivileged(), request(version, 0, 3)), Errno::EPERM);
+        assert_eq!(ask(&Fake::unprivileged(), request(version, 9, 1)), Errno::EPERM, "createdomain names no domain");
+        assert_eq!(ask(&Fake::new(), request(version, 0, 3)), Errno::ENOSYS);
     }
-    let sysctl = |host: &Fake, interface_version| {
+    let ask_machine = |host: &Fake, interface_version| {
         host.next_call().memory.put(BASE, &Sysctl { interface_version, ..Sysctl::default() });
-        errno(absent::sysctl(host, at(0)))
+        errno(sysctl::sysctl(host, at(0)))
     };
-    assert_eq!(sysctl(&Fake::new(), 0x14), Errno::EACCES);
-    assert_eq!(sysctl(&Fake::new(), 0x17), Errno::EACCES);
-    assert_eq!(sysctl(&Fake::unprivileged(), 0x15), Errno::EPERM);
-    assert_eq!(sysctl(&Fake::new(), 0x16), Errno::ENOSYS);
+    assert_eq!(ask_machine(&Fake::new(), 0x14), Errno::EACCES);
+    assert_eq!(ask_machine(&Fake::new(), 0x17), Errno::EACCES);
+    assert_eq!(ask_machine(&Fake::unprivileged(), 0x15), Errno::EPERM);
+    assert_eq!(ask_machine(&Fake::new(), 0x16), Errno::ENOSYS);
     assert_eq!(errno(absent::pmu()), Errno::EOPNOTSUPP);
 }
 

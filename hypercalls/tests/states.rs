@@ -2,11 +2,13 @@
 
 mod common;
 
+use abi::domctl::{DOMCTL_INTERFACE_VERSION, Domctl, DomctlOperation};
 use abi::layout::Number;
 use abi::platform::{PLATFORM_INTERFACE_VERSION, PlatformOp, PlatformOperation};
-use abi::{Errno, GuestHandle, VcpuId};
+use abi::sysctl::{SYSCTL_INTERFACE_VERSION, Sysctl, SysctlOperation};
+use abi::{DomainId, Errno, GuestHandle, VcpuId};
 use common::{BASE, Fake, at};
-use hypercalls::op::{console, memory, physdev, platform, sched, vcpu, version};
+use hypercalls::op::{console, domctl, memory, physdev, platform, sched, sysctl, vcpu, version};
 use hypercalls::outcome::{Failure, Reply};
 use hypercalls::table::{Row, State};
 
@@ -116,5 +118,32 @@ fn platform() {
         };
         host.memory.put(BASE, &request);
         platform::platform(host, at(0))
+    });
+}
+
+#[test]
+fn domctl() {
+    check(domctl::ROWS, DomctlOperation::NAMED, unknown, |host, number| {
+        let request = Domctl {
+            command: DomctlOperation(number),
+            interface_version: DOMCTL_INTERFACE_VERSION,
+            domain: DomainId(5),
+            ..Domctl::default()
+        };
+        host.memory.put(BASE, &request);
+        domctl::domctl(host, at(0))
+    });
+}
+
+#[test]
+fn sysctl() {
+    check(sysctl::ROWS, SysctlOperation::NAMED, unknown, |host, number| {
+        let request = Sysctl {
+            command: SysctlOperation(number),
+            interface_version: SYSCTL_INTERFACE_VERSION,
+            ..Sysctl::default()
+        };
+        host.memory.put(BASE, &request);
+        sysctl::sysctl(host, at(0))
     });
 }

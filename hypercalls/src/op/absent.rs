@@ -1,13 +1,10 @@
 //! Calls that answer as a Xen built without them, with the checks such a Xen still makes first.
 //!
-//! domctl and sysctl are the toolstack's and come with it; until then they refuse versions and callers as they will
-//! then, and know no operation. Source: Xen public headers `domctl.h`, `sysctl.h`, `pmu.h`, `hvm/hvm_op.h`, `hvm/dm_op.h`,
-//! `arch-x86/xen-mca.h`.
+//! Source: Xen public headers `domctl.h`, `pmu.h`, `hvm/hvm_op.h`, `hvm/dm_op.h`, `arch-x86/xen-mca.h`.
 
-use abi::domctl::{DOMCTL_INTERFACE_VERSION, Domctl, DomctlOperation};
+use abi::domctl::Domctl;
 use abi::hvm::{HVM_PARAM_COUNT, HvmOperation, HvmParamArgument};
 use abi::mca::{MCA_INTERFACE_VERSION, Mca};
-use abi::sysctl::{SYSCTL_INTERFACE_VERSION, Sysctl};
 use abi::{Call, DomainId, Errno, GuestHandle};
 
 use crate::authority::{self, Policy};
@@ -15,37 +12,8 @@ use crate::guest::{self, GuestMemory};
 use crate::outcome::Reply;
 use crate::table::State;
 
-/// The newest domctl version whose callers are understood, of Xen 4.22.
-const DOMCTL_NEWEST: u32 = 0x18;
 /// Buffers of a dm_op.
 const DEVICE_MODEL_BUFFERS: u32 = 2;
-/// The newest sysctl version whose callers are understood, of Xen 4.21.
-const SYSCTL_NEWEST: u32 = 0x16;
-
-/// domctl(36). Errors: `EFAULT`, `EACCES` for an interface version not served, `ESRCH` for an unknown domain, `EPERM`
-/// unless a control domain calls, then `ENOSYS`.
-pub fn domctl<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Reply {
-    let request: Domctl = guest::read(host, argument.cast())?;
-    if !(DOMCTL_INTERFACE_VERSION..=DOMCTL_NEWEST).contains(&request.interface_version) {
-        return Err(Errno::EACCES.into());
-    }
-    if request.command != DomctlOperation::CREATEDOMAIN {
-        authority::find_by_number(host, request.domain)?;
-    }
-    authority::control_domain(host)?;
-    Err(Errno::ENOSYS.into())
-}
-
-/// sysctl(35). Errors: `EFAULT`, `EACCES` for an interface version not served, `EPERM` unless a control domain calls,
-/// then `ENOSYS`.
-pub fn sysctl<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Reply {
-    let request: Sysctl = guest::read(host, argument.cast())?;
-    if !(SYSCTL_INTERFACE_VERSION..=SYSCTL_NEWEST).contains(&request.interface_version) {
-        return Err(Errno::EACCES.into());
-    }
-    authority::control_domain(host)?;
-    Err(Errno::ENOSYS.into())
-}
 
 /// xenpmu_op(40): the virtual PMU is off, as it is by default in Xen.
 pub fn pmu() -> Reply {
@@ -116,6 +84,4 @@ pub const FAMILIES: &[(Call, State)] = &[
     (Call::HYPFS_OP, State::Absent("built without hypfs")),
     (Call::XENPMU_OP, State::Absent("vpmu off, as it is by default")),
     (Call::MCA, State::Missing("machine-check telemetry; Xen cannot be built without")),
-    (Call::DOMCTL, State::Missing("comes with the toolstack; version, domain and privilege are checked")),
-    (Call::SYSCTL, State::Missing("comes with the toolstack; version and privilege are checked")),
 ];

@@ -3,6 +3,7 @@
 pub mod absent;
 pub mod console;
 pub mod cpu;
+pub mod domctl;
 pub mod event;
 pub mod grant;
 pub mod memory;
@@ -11,6 +12,7 @@ pub mod multicall;
 pub mod physdev;
 pub mod platform;
 pub mod sched;
+pub mod sysctl;
 pub mod timer;
 pub mod vcpu;
 pub mod vcpu_context;
