@@ -79,12 +79,14 @@ pub fn set_gs_bases(active: u64, other: u64) {
 /// became null.
 pub fn load_other_gs(selector: u16) -> bool {
     let (ds, es, fs, gs) = selectors();
-    let active = gs_base();
+    let (active, fs_base) = (gs_base(), fs_base());
     control::swap_gs();
     let refused = crate::entry::stubs::load_selectors(ds, es, fs, selector);
     let loaded_base = gs_base();
     control::swap_gs();
     let _ = crate::entry::stubs::load_selectors(ds, es, fs, gs);
     set_gs_bases(active, loaded_base);
+    // Loading fs again has taken its base from the descriptor.
+    set_fs_base(fs_base);
     refused == 0
 }

@@ -95,6 +95,8 @@ fn load_descriptors(next: &'static Vcpu, state: &VcpuState) {
 
 fn load_segments(next: &'static Vcpu, state: &VcpuState, mode: Mode) {
     let segments = state.virtual_cpu.segments;
+    let selectors = [segments.ds, segments.es, segments.fs, segments.gs];
+    crate::serve::descriptors::show_selectors(next.domain, next.id, state, &selectors);
     let refused = stubs::load_selectors(segments.ds, segments.es, segments.fs, segments.gs);
     if refused != 0 {
         next.note(PendingWork::FAILSAFE);

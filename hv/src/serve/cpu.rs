@@ -33,6 +33,8 @@ impl CpuHost for Caller<'_> {
     }
 
     fn load_user_gs(&mut self, selector: u16) {
+        let (ds, es, fs, gs) = segments::selectors();
+        super::descriptors::show_selectors(self.domain, self.vcpu.id, self.state, &[ds, es, fs, gs, selector]);
         // A refused selector is null now, which is what the guest gets.
         let _ = segments::load_other_gs(selector);
     }

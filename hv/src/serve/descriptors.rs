@@ -18,6 +18,8 @@ use crate::{
     memory::mmu::Machine,
 };
 
+/// The bit of a selector that names the LDT.
+const LOCAL: u16 = 1 << 2;
 /// Pages of a full LDT.
 const LOCAL_TABLE_PAGES: usize = 16;
 
@@ -114,4 +116,23 @@ pub fn show_local_table(domain: &'static Domain, vcpu: VcpuId, state: &VcpuState
         release_segment_page(&Machine, former);
     }
     true
+}
+
+/// Shows the LDT pages that `selectors` lie in, before the hypervisor itself loads them. What cannot be shown faults
+/// then. Context: as for [`show_local_table`].
+#[inline]
+pub fn show_selectors(domain: &'static Domain, vcpu: VcpuId, state: &VcpuState, selectors: &[u16]) {
+    if selectors.iter().any(|selector| selector & LOCAL != 0) {
+        show_local_selectors(domain, vcpu, state, selectors);
+    }
+}
+
+#[cold]
+fn show_local_selectors(domain: &'static Domain, vcpu: VcpuId, state: &VcpuState, selectors: &[u16]) {
+    for selector in selectors.iter().filter(|selector| **selector & LOCAL != 0) {
+        let page = LOCAL_TABLE + usize::from(*selector) / 4096;
+        if domain.per_domain.get(vcpu, page).is_none() {
+            show_local_table(domain, vcpu, state, page);
+        }
+    }
 }

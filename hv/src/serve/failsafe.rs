@@ -1,31 +1,25 @@
 //! A return to the guest that the CPU refused, because the guest broke its own descriptors meanwhile.
 //!
-//! The exception frame overlaps the register file it was loaded from, so the registers are taken out of it first. The
-//! guest's failsafe callback hears of it; without one the guest is crashed.
+//! The exception frame overlaps the register file it was loaded from, so the registers are taken out of it first. What
+//! the IRET met is then an exception of the guest's, at the instruction it would have returned to, as on Xen: an LDT page
+//! is shown on demand, all else goes to the guest's handler. Selectors that a context switch could not load are told to
+//! the guest's failsafe callback; without one the guest is crashed.
 
 use pv_cpu::{bounce, registers::Registers};
 
-use super::Caller;
-use crate::{arch::segments, cpu::block, entry::stubs};
+use super::{Caller, traps};
+use crate::{cpu::block, entry::stubs};
 
-/// The IRET faulted; `at_fault` holds the general registers, already the guest's.
+/// The IRET faulted; `at_fault` holds the general registers, already the guest's, the vector and the error code.
 pub fn return_failed(at_fault: Registers) -> ! {
     let frame = stubs::iret_frame(at_fault.rsp);
     let registers = block::take_registers();
     *registers = at_fault;
     (registers.rip, registers.cs, registers.rflags, registers.rsp, registers.ss) = frame;
-    registers.error_code = 0;
-    registers.entry_vector = 0;
     if let Some(mut caller) = Caller::current(registers) {
-        super::boundary::run(&mut caller, failsafe);
+        super::boundary::run(&mut caller, traps::exception);
     }
     stubs::leave()
-}
-
-/// Enters the guest's failsafe callback after a return that the CPU refused.
-fn failsafe(caller: &mut Caller<'_>) {
-    let (ds, es, fs, gs) = segments::selectors();
-    tell(caller, bounce::DataSelectors { ds, es, fs, gs });
 }
 
 /// Enters the guest's failsafe callback after its selectors could not be loaded; it hears what they were.

@@ -184,4 +184,8 @@ fn bases() {
     // SAFETY: gs still points at our page.
     unsafe { asm!("mov {}, gs:[0]", out(reg) value) };
     value_at(format_args!("gs.kept"), value);
+    let value: u64;
+    // SAFETY: fs still points at our page, or the read faults and ends the guest.
+    unsafe { asm!("mov {}, fs:[0]", out(reg) value) };
+    value_at(format_args!("fs.kept"), value);
 }
