@@ -119,7 +119,8 @@ impl Machine {
             command.args(["-initrd", &modules.join(",")]);
         }
         if self.icount == Icount::On {
-            command.args(["-icount", "shift=0,sleep=off"]);
+            // The clock on the wall would differ from run to run, and with it what its reading costs.
+            command.args(["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01T00:00:00,clock=vm"]);
         }
         command.args(&self.extra);
         Ok(command)

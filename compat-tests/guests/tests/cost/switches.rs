@@ -1,0 +1,108 @@
+//! Two vCPUs on one CPU: blocking, waking, and the change from one to the other.
+
+use super::{channels, entries};
+use compat_guests::cost::{row, row_of};
+use compat_guests::events;
+use compat_guests::hypercall::call2;
+use compat_guests::number::{self, event, sched, vcpu};
+use compat_guests::{memory, smp, time};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// vCPU 1's port and vCPU 0's.
+static PORTS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+/// What vCPU 1 does.
+static ROLE: AtomicU32 = AtomicU32::new(0);
+
+const ANSWER_POLLING: u32 = 0;
+const ANSWER_BLOCKING: u32 = 1;
+const YIELD: u32 = 2;
+const GO_DOWN: u32 = 3;
+
+fn port(vcpu: usize) -> u32 {
+    PORTS[vcpu].load(Ordering::Relaxed)
+}
+
+fn send(vcpu: usize) {
+    events::on_port(event::SEND, port(vcpu));
+}
+
+/// Waits for an own event without taking upcalls.
+fn wait_polling(vcpu: usize) {
+    let own = [port(vcpu)];
+    while events::is_pending(own[0]) == 0 {
+        time::poll(&own, 0);
+    }
+    events::clear_pending(own[0]);
+}
+
+/// Waits for an own event by blocking; the upcall takes it.
+#[inline(always)]
+fn exchange_blocking(vcpu: usize, other: Option<usize>) {
+    let before = entries::TAKEN[vcpu].load(Ordering::Relaxed);
+    events::upcall_mask(vcpu as u64).store(1, Ordering::SeqCst);
+    if let Some(other) = other {
+        send(other);
+    }
+    while entries::TAKEN[vcpu].load(Ordering::Relaxed) == before {
+        events::upcall_mask(vcpu as u64).store(1, Ordering::SeqCst);
+        call2(number::SCHED_OP, sched::BLOCK, 0);
+    }
+}
+
+/// vCPU 1: answers as it is told, for ever.
+extern "C" fn second(_: u64) -> ! {
+    loop {
+        match ROLE.load(Ordering::SeqCst) {
+            ANSWER_POLLING => {
+                wait_polling(1);
+                send(0);
+            }
+            ANSWER_BLOCKING => {
+                exchange_blocking(1, None);
+                send(0);
+            }
+            YIELD => _ = call2(number::SCHED_OP, sched::YIELD, 0),
+            _ => {
+                send(0);
+                smp::operation(vcpu::DOWN, 1, 0);
+            }
+        }
+    }
+}
+
+/// All rows of this family.
+pub fn measure() {
+    for vcpu in 0..2u32 {
+        let Ok(port) = events::bind_ipi(vcpu) else { return };
+        PORTS[vcpu as usize].store(port, Ordering::Relaxed);
+        channels::watch(vcpu as usize, port);
+    }
+    entries::INFO[1].store(memory::shared_info() + 64, Ordering::Relaxed);
+    let mut context = smp::context(second, 0).u64(5112, &raw const entries::entry_second_upcall as u64);
+    if smp::operation(vcpu::INITIALISE, 1, context.address()) != 0 || smp::operation(vcpu::UP, 1, 0) != 0 {
+        return;
+    }
+    smp::operation(vcpu::STOP_PERIODIC_TIMER, 1, 0);
+    row("two vCPUs, one CPU: event there and back, both polling", |_| {
+        send(1);
+        wait_polling(0);
+    });
+    ROLE.store(ANSWER_BLOCKING, Ordering::SeqCst);
+    // It still polls; from its next round on it blocks.
+    send(1);
+    wait_polling(0);
+    channels::with_upcalls(&entries::entry_upcall, || {
+        row("two vCPUs, one CPU: event there and back, both blocking", |_| exchange_blocking(0, Some(1)));
+    });
+    events::mask_upcalls();
+    ROLE.store(YIELD, Ordering::SeqCst);
+    send(1);
+    wait_polling(0);
+    row("two vCPUs, one CPU: yield to the other and back", |_| _ = call2(number::SCHED_OP, sched::YIELD, 0));
+    ROLE.store(GO_DOWN, Ordering::SeqCst);
+    wait_polling(0);
+    row_of("vCPU up, its event, down", 10, |_| {
+        smp::operation(vcpu::UP, 1, 0);
+        wait_polling(0);
+    });
+}
