@@ -176,12 +176,24 @@ later_headers() {
     }
 }
 
+# plain VERSION: the unpacked hypervisor's image without its compression, as QEMU's -kernel takes it.
+plain() {
+    local directory=$cache/xen-$1
+    [ -e "$directory/xen.elf" ] || {
+        gzip -dc "$directory/boot/xen-$1-amd64.gz" > "$directory/xen.elf.part"
+        mv "$directory/xen.elf.part" "$directory/xen.elf"
+    }
+}
+
 hypervisor() {
     unpack xen-4.17 xen-hypervisor-4.17-amd64
-    [ -e "$cache/xen-4.17/xen.elf" ] || {
-        gzip -dc "$cache"/xen-4.17/boot/xen-4.17-amd64.gz > "$cache/xen-4.17/xen.elf.part"
-        mv "$cache/xen-4.17/xen.elf.part" "$cache/xen-4.17/xen.elf"
-    }
+    plain 4.17
+    # The second reference.
+    if unpack_later xen-4.20 xen-hypervisor-4.20-amd64; then plain 4.20
+    else
+        say "cannot get xen-hypervisor-4.20-amd64 of Debian $later (is it on this machine's mirror?): comparisons with" \
+            "Xen 4.20 will be refused until this script succeeds in it" >&2
+    fi
 }
 
 fetch_crates() {

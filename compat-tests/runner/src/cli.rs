@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::budgets;
 use crate::dom0::Choice;
 use crate::fail_points;
 use crate::guest::{self, Pace};
-use crate::hypervisor::Hypervisor;
+use crate::hypervisor::{Hypervisor, Reference};
 use crate::iso;
 use crate::linux::{self, Ending, Scenario};
 use crate::quick;
@@ -49,6 +50,9 @@ enum Command {
         /// Run Xen even if its answer is recorded.
         #[arg(long)]
         fresh: bool,
+        /// The Xen to compare with.
+        #[arg(long, value_enum, default_value = "4.17")]
+        reference: Reference,
     },
     /// Compares all test guests.
     Compare {
@@ -60,6 +64,11 @@ enum Command {
     },
     /// Breaks the hypervisor at every fail point and sees that only the domain it served dies.
     FailPoints,
+    /// What operations cost and may cost.
+    Budgets {
+        #[command(subcommand)]
+        command: Budgets,
+    },
     /// Debian's kernels as dom0.
     Linux {
         #[command(subcommand)]
@@ -88,6 +97,14 @@ impl From<SuitePace> for Pace {
             SuitePace::Full => Pace::Full,
         }
     }
+}
+
+#[derive(Subcommand)]
+enum Budgets {
+    /// Prints the checked-in figures, dearest first.
+    Show,
+    /// Measures on both Xens and on Xenolith, and writes the figures anew.
+    Update,
 }
 
 #[derive(Subcommand)]
@@ -156,14 +173,14 @@ pub fn run() -> Result<Option<Tally>> {
             }
             Ok(None)
         }
-        Command::RunGuest { names, on, arguments, verbose, fresh } => {
+        Command::RunGuest { names, on, arguments, verbose, fresh, reference } => {
             guest::build()?;
             let guests = guest::named(&names)?;
             let show = if verbose { Show::Everything } else { Show::Failures };
             let recorded = if fresh || on == On::Xen { Recorded::Ignore } else { Recorded::Use };
-            let wish = Wish { pace: Pace::Quick, arguments, recorded, show };
+            let wish = Wish { arguments, recorded, show, reference: reference.into(), ..Wish::of(Pace::Quick) };
             match on {
-                On::Xen => suite::run_on(&guests, Hypervisor::Xen, &wish),
+                On::Xen => suite::run_on(&guests, wish.reference, &wish),
                 On::Xenolith => suite::run_on(&guests, Hypervisor::Xenolith, &wish),
                 On::Both => suite::compare(&guests, &wish),
             }
@@ -172,10 +189,17 @@ pub fn run() -> Result<Option<Tally>> {
         Command::Compare { names, fresh } => {
             guest::build()?;
             let recorded = if fresh { Recorded::Ignore } else { Recorded::Use };
-            let wish = Wish { pace: Pace::Quick, arguments: None, recorded, show: Show::Failures };
+            let wish = Wish { recorded, ..Wish::of(Pace::Quick) };
             suite::compare(&guest::named(&names)?, &wish).map(Some)
         }
         Command::FailPoints => fail_points::run().map(Some),
+        Command::Budgets { command } => {
+            match command {
+                Budgets::Show => budgets::show()?,
+                Budgets::Update => budgets::update()?,
+            }
+            Ok(None)
+        }
         Command::Linux { command } => run_linux(command),
         Command::Iso => {
             guest::build()?;
@@ -204,7 +228,7 @@ fn run_linux(command: Linux) -> Result<Option<Tally>> {
 
 fn run_suite(pace: Pace) -> Result<Tally> {
     guest::build()?;
-    let wish = Wish { pace, arguments: None, recorded: Recorded::Use, show: Show::Failures };
+    let wish = Wish::of(pace);
     let mut tally = suite::compare(&suite::guests_of(pace)?, &wish)?;
     tally.add(fail_points::run()?);
     tally.add(iso::check()?);

@@ -84,7 +84,7 @@ pub fn cost_table(xen: &Report, ours: &Report) -> String {
         let own = ours.costs.get(name).copied();
         let ratio = own.map_or("-".into(), |own| format!("{:.2}", own as f64 / reference.max(1) as f64));
         let own = own.map_or("-".into(), |own| own.to_string());
-        table.push_str(&format!("  {name:<44} xen {reference:>8} xenolith {own:>8} ratio {ratio}\n"));
+        table.push_str(&format!("  {name:<72} xen {reference:>8} xenolith {own:>8} ratio {ratio}\n"));
     }
     table
 }

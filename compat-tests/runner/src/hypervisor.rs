@@ -1,4 +1,4 @@
-//! The two hypervisors that a guest can be booted on.
+//! The hypervisors that a guest can be booted on.
 
 use std::path::PathBuf;
 
@@ -12,6 +12,9 @@ use crate::places;
 pub enum Hypervisor {
     /// Debian's Xen 4.17: its answers are the expected ones.
     Xen,
+    /// The Xen 4.20 of a later Debian: a second mark for costs.
+    #[value(name = "xen-4.20")]
+    Xen420,
     /// The one built from this tree.
     Xenolith,
     /// The same with fail points, for the containment test only.
@@ -24,15 +27,22 @@ impl Hypervisor {
     pub const fn name(self) -> &'static str {
         match self {
             Hypervisor::Xen => "xen",
+            Hypervisor::Xen420 => "xen-4.20",
             Hypervisor::Xenolith => "xenolith",
             Hypervisor::FailPoints => "xenolith-fail-points",
         }
+    }
+
+    /// Whether it is a Xen, so that what it answers can be recorded and kept.
+    pub const fn is_reference(self) -> bool {
+        matches!(self, Hypervisor::Xen | Hypervisor::Xen420)
     }
 
     /// The multiboot1 image that QEMU's `-kernel` takes. `XENOLITH_IMAGE` names another build of ours.
     pub fn image(self) -> Result<PathBuf> {
         match self {
             Hypervisor::Xen => places::cached("xen-4.17/xen.elf"),
+            Hypervisor::Xen420 => places::cached("xen-4.20/xen.elf"),
             Hypervisor::FailPoints => Ok(places::fail_points_target().join("xenolith.elf")),
             Hypervisor::Xenolith => {
                 let path = std::env::var_os("XENOLITH_IMAGE")
@@ -42,6 +52,26 @@ impl Hypervisor {
                 }
                 Ok(path)
             }
+        }
+    }
+}
+
+/// Which Xen is the mark.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Reference {
+    /// Debian 12's.
+    #[value(name = "4.17")]
+    Xen417,
+    /// The one of the Debian after it.
+    #[value(name = "4.20")]
+    Xen420,
+}
+
+impl From<Reference> for Hypervisor {
+    fn from(reference: Reference) -> Hypervisor {
+        match reference {
+            Reference::Xen417 => Hypervisor::Xen,
+            Reference::Xen420 => Hypervisor::Xen420,
         }
     }
 }

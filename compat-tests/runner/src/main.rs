@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod budgets;
 mod cli;
 mod compare;
 mod dom0;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::answers::{self, Answer};
+use crate::budgets;
 use crate::compare::{self, Allowance};
 use crate::guest::{self, Guest, Pace, Where};
 use crate::hypervisor::Hypervisor;
@@ -25,6 +26,15 @@ pub struct Wish {
     pub recorded: Recorded,
     /// Print every line of the log.
     pub show: Show,
+    /// The Xen to compare with.
+    pub reference: Hypervisor,
+}
+
+impl Wish {
+    /// The run that a suite makes: compared with Debian 12's Xen.
+    pub fn of(pace: Pace) -> Self {
+        Wish { pace, arguments: None, recorded: Recorded::Use, show: Show::Failures, reference: Hypervisor::Xen }
+    }
 }
 
 /// Whether recorded answers may be used.
@@ -46,11 +56,11 @@ pub enum Show {
 }
 
 /// Runs one guest on one hypervisor. Xen's answer may come from the record.
-fn answer(guest: &Guest, hypervisor: Hypervisor, wish: &Wish) -> Result<Answer> {
+pub fn answer(guest: &Guest, hypervisor: Hypervisor, wish: &Wish) -> Result<Answer> {
     let arguments = wish.arguments.as_deref().unwrap_or_else(|| guest.arguments(wish.pace));
     let machine = guest.machine(hypervisor, arguments)?;
     let key = answers::key(&machine)?;
-    let may_be_recorded = hypervisor == Hypervisor::Xen && wish.recorded == Recorded::Use;
+    let may_be_recorded = hypervisor.is_reference() && wish.recorded == Recorded::Use;
     if may_be_recorded && let Some(found) = answers::load(&key)? {
         return Ok(found);
     }
@@ -65,7 +75,7 @@ fn answer(guest: &Guest, hypervisor: Hypervisor, wish: &Wish) -> Result<Answer> 
         println!("  last lines of {}:\n{}", run.log_file.display(), run.tail(TAIL));
     }
     let answer = Answer { report, complaints };
-    if hypervisor == Hypervisor::Xen && answer.report.verdict.is_some() {
+    if hypervisor.is_reference() && answer.report.verdict.is_some() {
         answers::store(&key, &answer)?;
     }
     Ok(answer)
@@ -100,12 +110,15 @@ fn compare_one(guest: &Guest, wish: &Wish, allowed: &[Allowance]) -> Result<Vec<
     if guest.recipe.on == Where::Xenolith {
         return Ok(ours.complaints);
     }
-    let xen = answer(guest, Hypervisor::Xen, wish)?;
+    let xen = answer(guest, wish.reference, wish)?;
     if xen.report.verdict.is_none() {
         return Ok(vec!["Xen gave no answer to compare with".into()]);
     }
     print!("{}", compare::cost_table(&xen.report, &ours.report));
     let mut complaints = own_failures(&ours, &xen.report);
+    if guest.recipe.icount && ours.report.verdict.is_some() {
+        complaints.extend(budgets::load()?.complaints(&guest.name, &ours.report.costs));
+    }
     let (missing, differing): (Vec<String>, Vec<String>) =
         compare::differences(&guest.name, &xen.report, &ours.report, allowed)
             .into_iter()
