@@ -84,11 +84,11 @@ numbers! {
         GET_PAGING_MEMPOOL_SIZE = 85, "XEN_DOMCTL_get_paging_mempool_size";
         SET_PAGING_MEMPOOL_SIZE = 86, "XEN_DOMCTL_set_paging_mempool_size";
         /// From Xen 4.19 on.
-        DT_OVERLAY = 87, "";
+        DT_OVERLAY = 87, "XEN_DOMCTL_dt_overlay";
         /// From Xen 4.20 on.
-        GSI_PERMISSION = 88, "";
+        GSI_PERMISSION = 88, "XEN_DOMCTL_gsi_permission";
         /// From Xen 4.20 on.
-        SET_LLC_COLORS = 89, "";
+        SET_LLC_COLORS = 89, "XEN_DOMCTL_set_llc_colors";
         /// From Xen 4.21 on.
         GET_DOMAIN_STATE = 90, "";
         GDBSX_GUESTMEMIO = 1000, "XEN_DOMCTL_gdbsx_guestmemio";

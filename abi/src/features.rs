@@ -25,11 +25,11 @@ numbers! {
         NOT_DIRECT_MAPPED = 16, "XENFEAT_not_direct_mapped";
         DIRECT_MAPPED = 17, "XENFEAT_direct_mapped";
         /// From Xen 4.18 on.
-        RUNSTATE_PHYS_AREA = 18, "";
+        RUNSTATE_PHYS_AREA = 18, "XENFEAT_runstate_phys_area";
         /// From Xen 4.18 on.
-        VCPU_TIME_PHYS_AREA = 19, "";
+        VCPU_TIME_PHYS_AREA = 19, "XENFEAT_vcpu_time_phys_area";
         /// From Xen 4.19 on.
-        DM_MSIX_ALL_WRITES = 20, "";
+        DM_MSIX_ALL_WRITES = 20, "XENFEAT_dm_msix_all_writes";
     }
 }
 

@@ -1,8 +1,9 @@
 //! How this crate states the interface once: structs, open number types and constants that know their C names.
 //!
 //! Each header file of this crate has at most one `wire!`, one `numbers!` and one `constants!` block; each block also
-//! leaves a list behind (`STRUCTS`, `FAMILIES`, `CONSTANTS`), and [`HEADERS`] gathers the lists. `tests/layout` prints
-//! the same sizes, offsets and values from Debian's C headers and compares, so nothing stated here escapes the check.
+//! leaves a list behind (`STRUCTS`, `FAMILIES`, `CONSTANTS`), and [`HEADERS`] gathers the lists. `tests/layout` reads
+//! the same sizes, offsets and values from Debian's C headers of Xen 4.17 and 4.20 and compares, so nothing stated here
+//! escapes the check. A C name marked `struct foo @4.17` or `FOO @4.20` is compared with that release alone.
 //! The size of every struct is also asserted at compile time, and deriving `IntoBytes` refuses unnamed padding.
 
 /// One field as C sees it.
@@ -21,7 +22,7 @@ pub struct Field {
 /// One struct and its C twin.
 #[derive(Clone, Copy, Debug)]
 pub struct Struct {
-    /// The C type, such as `struct mmu_update`; empty where the public headers have none.
+    /// The C type, such as `struct mmu_update`; empty where no release's headers have one (`left_out.rs` says why).
     pub c_name: &'static str,
     /// Name in this crate.
     pub name: &'static str,
@@ -34,7 +35,7 @@ pub struct Struct {
 /// One number and its C twin.
 #[derive(Clone, Copy, Debug)]
 pub struct Number {
-    /// The C macro or enumerator; empty where the public headers of 4.17 have none.
+    /// The C macro or enumerator; empty where no release's headers have one (`left_out.rs` says why).
     pub c_name: &'static str,
     /// Name in this crate.
     pub name: &'static str,

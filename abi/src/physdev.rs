@@ -35,7 +35,7 @@ numbers! {
         PREPARE_MSIX = 30, "PHYSDEVOP_prepare_msix";
         RELEASE_MSIX = 31, "PHYSDEVOP_release_msix";
         /// From Xen 4.20 on.
-        PCI_DEVICE_RESET = 32, "";
+        PCI_DEVICE_RESET = 32, "PHYSDEVOP_pci_device_reset";
     }
 
     /// What map_pirq maps.

@@ -31,11 +31,11 @@ numbers! {
         SETTIME64 = 62, "XENPF_settime64";
         GET_SYMBOL = 63, "XENPF_get_symbol";
         /// From Xen 4.18 on.
-        GET_DOM0_CONSOLE = 64, "";
+        GET_DOM0_CONSOLE = 64, "XENPF_get_dom0_console";
         /// From Xen 4.18 on.
-        GET_UCODE_REVISION = 65, "";
+        GET_UCODE_REVISION = 65, "XENPF_get_ucode_revision";
         /// From Xen 4.20 on.
-        MICROCODE_UPDATE2 = 66, "";
+        MICROCODE_UPDATE2 = 66, "XENPF_microcode_update2";
     }
 
     /// What platform_quirk announces.

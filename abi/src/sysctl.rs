@@ -35,7 +35,7 @@ numbers! {
         LIVEPATCH_OP = 27, "XEN_SYSCTL_livepatch_op";
         GET_CPU_POLICY = 29, "XEN_SYSCTL_get_cpu_policy";
         /// From Xen 4.18 on.
-        DT_OVERLAY = 30, "";
+        DT_OVERLAY = 30, "XEN_SYSCTL_dt_overlay";
     }
 }
 

@@ -23,9 +23,9 @@ numbers! {
         GET_PHYSID = 12, "VCPUOP_get_physid";
         REGISTER_VCPU_TIME_MEMORY_AREA = 13, "VCPUOP_register_vcpu_time_memory_area";
         /// From Xen 4.18 on.
-        REGISTER_RUNSTATE_PHYS_AREA = 14, "";
+        REGISTER_RUNSTATE_PHYS_AREA = 14, "VCPUOP_register_runstate_phys_area";
         /// From Xen 4.18 on.
-        REGISTER_VCPU_TIME_PHYS_AREA = 15, "";
+        REGISTER_VCPU_TIME_PHYS_AREA = 15, "VCPUOP_register_vcpu_time_phys_area";
     }
 
     /// What a vCPU is doing; also the index into [`RunstateInfo::time`].

@@ -17,13 +17,13 @@ numbers! {
         COMMANDLINE = 9, "XENVER_commandline";
         BUILD_ID = 10, "XENVER_build_id";
         /// From Xen 4.20 on.
-        EXTRAVERSION2 = 11, "";
+        EXTRAVERSION2 = 11, "XENVER_extraversion2";
         /// From Xen 4.20 on.
-        CAPABILITIES2 = 12, "";
+        CAPABILITIES2 = 12, "XENVER_capabilities2";
         /// From Xen 4.20 on.
-        CHANGESET2 = 13, "";
+        CHANGESET2 = 13, "XENVER_changeset2";
         /// From Xen 4.20 on.
-        COMMANDLINE2 = 14, "";
+        COMMANDLINE2 = 14, "XENVER_commandline2";
     }
 }
 
