@@ -5,7 +5,7 @@ CARGO := PATH=/usr/bin:$$PATH RUSTC=/usr/bin/rustc /usr/bin/cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUNNER = $(TARGET)/debug/compat-runner
 
-.PHONY: all setup build run test test-full lint host-tests compat runner clean
+.PHONY: all setup build run test test-full lint host-tests xtf compat runner clean
 
 all: build
 
@@ -34,6 +34,11 @@ lint: setup
 
 host-tests: setup
 	@$(CARGO) test --quiet
+
+# The tests of a built checkout of XTF (andyhhp/xtf) on Debian's Xen and on Xenolith: make xtf XTF=<checkout>
+xtf: build runner
+	@[ -n "$(XTF)" ] || { echo "say where a built checkout of XTF is: make xtf XTF=<checkout>" >&2; exit 2; }
+	@$(RUNNER) xtf $(XTF)
 
 clean:
 	rm -rf target

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ use crate::linux::{self, Ending, Scenario};
 use crate::quick;
 use crate::suite::{self, Recorded, Show, Wish};
 use crate::tally::Tally;
+use crate::xtf;
 
 /// Boots guests on Debian's Xen and on Xenolith and compares what they saw.
 #[derive(Parser)]
@@ -76,6 +78,25 @@ enum Command {
     },
     /// Boots the smoke guest from a disc, by GRUB 2 and multiboot2.
     Iso,
+    /// Runs the tests of a built checkout of XTF on both hypervisors.
+    Xtf {
+        /// The checkout (andyhhp/xtf), built with `make` there.
+        checkout: PathBuf,
+        /// Tests by name; none means all.
+        names: Vec<String>,
+        /// Which kind of tests.
+        #[arg(long, value_enum, default_value = "pv64-dom0")]
+        kind: xtf::Kind,
+        /// CPUs of the machine.
+        #[arg(long, default_value_t = 1)]
+        cpus: u32,
+        /// Further options of both hypervisors.
+        #[arg(long, default_value = "")]
+        options: String,
+        /// Run Xen even if its verdicts are recorded.
+        #[arg(long)]
+        fresh: bool,
+    },
     /// Everything of `make test` (quick) or `make test-full` (full).
     Suite {
         /// Which.
@@ -204,6 +225,10 @@ pub fn run() -> Result<Option<Tally>> {
         Command::Iso => {
             guest::build()?;
             iso::check().map(Some)
+        }
+        Command::Xtf { checkout, names, kind, cpus, options, fresh } => {
+            let recorded = if fresh { Recorded::Ignore } else { Recorded::Use };
+            xtf::run(&xtf::Wish { checkout, kind, names, cpus, options, recorded }).map(Some)
         }
         Command::Suite { pace } => run_suite(pace.into()).map(Some),
     }

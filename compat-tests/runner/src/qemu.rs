@@ -15,6 +15,10 @@ use crate::places;
 
 /// How long a machine may go on after its verdict before it is ended.
 const GRACE: Duration = Duration::from_secs(6);
+/// The same for one that said that it stops for good: nothing but a last line can come.
+const LAST_GRACE: Duration = Duration::from_millis(500);
+/// What both hypervisors say when dom0 asked for a power-off and the firmware is not asked for one.
+const STOPS: &str = "Hardware Dom0 halted: halting machine";
 
 /// What to boot, on which machine.
 #[derive(Clone, Debug)]
@@ -139,7 +143,7 @@ impl Machine {
         let started = Instant::now();
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(messages).spawn().context("cannot start QEMU")?;
-        let mut watch = Watch { log_file: &log_file, started, limit, awaited, marks: Vec::new() };
+        let mut watch = Watch { log_file: &log_file, started, limit, awaited, marks: Vec::new(), stops: false };
         let end = watch.wait(&mut child)?;
         let marks = watch.marks;
         let seconds = started.elapsed().as_secs_f64();
@@ -197,7 +201,7 @@ fn module(file: &Path, line: &str) -> String {
 }
 
 /// Lines whose time of appearance is kept.
-const MARKERS: [&str; 2] = ["INIT ", "VERDICT "];
+const MARKERS: [&str; 3] = ["INIT ", "VERDICT ", "Test result: "];
 
 struct Watch<'a> {
     log_file: &'a Path,
@@ -205,6 +209,7 @@ struct Watch<'a> {
     limit: Duration,
     awaited: &'a str,
     marks: Vec<(String, f64)>,
+    stops: bool,
 }
 
 impl Watch<'_> {
@@ -218,8 +223,9 @@ impl Watch<'_> {
             if exited {
                 return Ok(End::Exited);
             }
+            let grace = if self.stops { LAST_GRACE } else { GRACE };
             let end = match seen {
-                Some(at) if at.elapsed() > GRACE => End::Lingered,
+                Some(at) if at.elapsed() > grace => End::Lingered,
                 _ if self.started.elapsed() > self.limit => End::TimedOut,
                 _ => {
                     std::thread::sleep(Duration::from_millis(50));
@@ -236,6 +242,7 @@ impl Watch<'_> {
     fn look(&mut self) -> bool {
         let log = read_log(self.log_file);
         let now = self.started.elapsed().as_secs_f64();
+        self.stops |= log.contains(STOPS);
         for line in log.lines() {
             let is_marker = MARKERS.iter().any(|marker| line.starts_with(marker));
             if is_marker && !self.marks.iter().any(|(seen, _)| seen == line) {
