@@ -8,17 +8,12 @@
 set -euo pipefail
 kernel=$1 output=$2 packages=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
-modules=$(readlink -f "$kernel/modules")
-version=$(basename "$modules")
+. "$here/initrd.sh"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/root
-mkdir -p "$root"/{bin,dev,etc,lib/modules/"$version",mnt,proc,root,run,sys,tmp}
-cp "$(command -v busybox)" "$root/bin/busybox"
-for applet in $("$root/bin/busybox" --list); do
-    [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
-done
+busybox_root "$root"
 cp "$here"/dom0/* "$root/"
 chmod +x "$root/init"
 
@@ -33,22 +28,5 @@ if [ -n "$packages" ]; then
     [ -e "$libraries/libc.so.6" ] || { echo "make-initrd: no C library in $packages" >&2; exit 1; }
 fi
 
-# A module's file and, after it, the files it needs, as the package's index has them.
-files_of() {
-    grep -E "(^|/)$(echo "$1" | sed 's/[-_]/[-_]/g')\.ko:" "$modules/modules.dep" | tr -d : | tr ' ' '\n'
-}
-while read -r name; do
-    files_of "$name" || { [ ! -e "$modules/modules.builtin" ] ||
-        grep -qE "/$(echo "$name" | sed 's/[-_]/[-_]/g')\.ko" "$modules/modules.builtin" ||
-        { echo "make-initrd: kernel $version has no module $name" >&2; exit 1; }; }
-done < <(grep -v '^#' "$here/dom0/modules") | sort -u | while read -r file; do
-    mkdir -p "$root/lib/modules/$version/$(dirname "$file")"
-    cp "$modules/$file" "$root/lib/modules/$version/$file"
-done
-cp "$modules"/modules.{builtin,order} "$root/lib/modules/$version/"
-# Its one complaint, that no list of built-in modules' parameters exists, does not matter here.
-PATH=$PATH:/sbin:/usr/sbin depmod -b "$root" "$version" 2>&1 | grep -v modules.builtin.modinfo >&2 || true
-
-mkdir -p "$(dirname "$output")"
-(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) | gzip -1 > "$output.part"
-mv "$output.part" "$output"
+take_modules "$kernel" "$root" "$(grep -v '^#' "$here/dom0/modules")"
+pack "$root" "$output"

@@ -83,7 +83,9 @@ fn initrd(kernel: &str, tools: Tools) -> Result<PathBuf> {
     let recipe = places::tree().join("qubes-integration");
     let mut all = Sha256::new();
     all.update(std::fs::read(places::cached(&format!("linux-{kernel}/.package"))?)?);
-    all.update(std::fs::read(recipe.join("make-initrd.sh"))?);
+    for name in ["make-initrd.sh", "initrd.sh"] {
+        all.update(std::fs::read(recipe.join(name))?);
+    }
     for name in ["init", "checks", "stress-checks", "modules"] {
         all.update(std::fs::read(recipe.join("dom0").join(name))?);
     }
