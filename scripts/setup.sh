@@ -15,7 +15,7 @@ packages=(
     # boot images
     seabios grub-pc-bin grub-common xorriso mtools
     # dom0 images, and one compressor per kernel payload format
-    busybox-static cpio kmod e2fsprogs gzip zstd xz-utils lz4 lzop bzip2
+    busybox-static mmdebstrap cpio kmod e2fsprogs gzip zstd xz-utils lz4 lzop bzip2
     # layouts to compare with
     libxen-dev
 )
@@ -185,6 +185,29 @@ plain() {
     }
 }
 
+# dom0_root VERSION SOURCES: the root file system of a dom0 with that version of Xen's tools, from the suite that its list of
+# packages names. The runner looks for it under the same name, made of the recipe's hash. The last one of a version stays.
+dom0_root() {
+    local version=$1 sources=$2 recipes=qubes-integration/toolstack hash output
+    hash=$(cat "$recipes/packages-$version" "$recipes/make-root.sh" | sha256sum | cut -c 1-16)
+    output=$cache/roots/dom0-$version-$hash.img
+    [ ! -e "$output" ] || return 0
+    say "making a dom0 root with xen-utils $version (a few minutes)"
+    "$recipes/make-root.sh" "$output" "$recipes/packages-$version" "$sources"
+}
+
+# The releases that this machine takes packages from, less backports.
+own_sources() {
+    local list=$cache/apt/root.list options=
+    [ ! -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
+        options='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] '
+    mkdir -p "$cache/apt"
+    apt-get indextargets --format "deb $options\$(REPO_URI) \$(RELEASE) \$(COMPONENT)" 'Created-By: Packages' |
+        grep -E "[ ]$release(-updates|-security)? main$" | sort -u > "$list"
+    [ -s "$list" ] || fail "apt has no source for Debian $release main; cannot tell where packages come from"
+    echo "$list"
+}
+
 hypervisor() {
     unpack xen-4.17 xen-hypervisor-4.17-amd64
     plain 4.17
@@ -214,6 +237,7 @@ hypervisor
 later_headers
 kernel linux-6.1 6.1
 kernel linux-6.12 6.12
+dom0_root 4.17 "$(own_sources)"
 for package in "${stress[@]}"; do unpack "stress/$package" "$package"; done
 fetch_crates
 say "ready (cache: $cache)"

@@ -16,6 +16,7 @@ use crate::linux::{self, Ending, Scenario};
 use crate::quick;
 use crate::suite::{self, Recorded, Show, Wish};
 use crate::tally::Tally;
+use crate::toolstack;
 use crate::xtf;
 
 /// Boots guests on Debian's Xen and on Xenolith and compares what they saw.
@@ -76,6 +77,8 @@ enum Command {
         #[command(subcommand)]
         command: Linux,
     },
+    /// Debian's own toolstack in a Debian dom0: scenarios of what a user does with it.
+    Toolstack(toolstack::Command),
     /// Boots the smoke guest from a disc, by GRUB 2 and multiboot2.
     Iso,
     /// Runs the tests of a built checkout of XTF on both hypervisors.
@@ -222,6 +225,7 @@ pub fn run() -> Result<Option<Tally>> {
             Ok(None)
         }
         Command::Linux { command } => run_linux(command),
+        Command::Toolstack(command) => command.run(),
         Command::Iso => {
             guest::build()?;
             iso::check().map(Some)
@@ -258,6 +262,7 @@ fn run_suite(pace: Pace) -> Result<Tally> {
     tally.add(fail_points::run()?);
     tally.add(iso::check()?);
     tally.add(linux::run_all(&linux::suite_boots(pace)?, Hypervisor::Xenolith)?);
+    tally.add(toolstack::suite(pace)?);
     // Wall time on a machine that is busy with something else proves nothing: the race is the full suite's.
     match pace {
         Pace::Quick => quick::announce()?,

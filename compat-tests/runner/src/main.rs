@@ -21,6 +21,7 @@ mod report;
 mod server;
 mod suite;
 mod tally;
+mod toolstack;
 mod xtf;
 
 use std::process::ExitCode;

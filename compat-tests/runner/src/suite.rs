@@ -140,7 +140,8 @@ fn own_failures(ours: &Answer, xen: &Report) -> Vec<String> {
     ours.complaints.iter().filter(|complaint| !(failing && same_on_xen(complaint))).cloned().collect()
 }
 
-fn settle(name: &str, complaints: &[String], tally: &mut Tally) {
+/// Counts one check and prints its verdict with what is wrong.
+pub fn settle(name: &str, complaints: &[String], tally: &mut Tally) {
     tally.count(complaints);
     if complaints.is_empty() {
         println!("PASS {name}");

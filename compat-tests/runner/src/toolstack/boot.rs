@@ -1,0 +1,97 @@
+//! The machine that boots the dom0 with Debian's toolstack.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use super::images;
+use super::scenario::{self, Recipe, Scenario};
+use crate::hypervisor::Hypervisor;
+use crate::places;
+use crate::qemu::{Icount, Machine};
+
+/// Which tools, which kernel.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Choice {
+    /// Version of Xen's tools in dom0: a file packages-VERSION of qubes-integration/toolstack.
+    #[arg(long, default_value = "4.17")]
+    pub tools: String,
+    /// Dom0's kernel series, as set-up unpacked it.
+    #[arg(long, default_value = "6.1")]
+    pub kernel: String,
+    /// QEMU's CPU model.
+    #[arg(long, default_value = "EPYC-Milan")]
+    pub cpu: String,
+}
+
+impl Default for Choice {
+    fn default() -> Choice {
+        Choice { tools: "4.17".into(), kernel: "6.1".into(), cpu: "EPYC-Milan".into() }
+    }
+}
+
+impl Choice {
+    /// The Xen that these tools belong to: an older or newer one does not let them in.
+    pub fn reference(&self) -> Result<Hypervisor> {
+        match self.tools.as_str() {
+            "4.17" => Ok(Hypervisor::Xen),
+            "4.20" => Ok(Hypervisor::Xen420),
+            other => bail!("there is no Xen {other} to compare with; tools are 4.17 or 4.20"),
+        }
+    }
+
+    /// The machine that runs these scenarios one after the other; `recipe` says what they share.
+    pub fn machine(&self, hypervisor: Hypervisor, recipe: &Recipe, scenarios: &[Scenario]) -> Result<Machine> {
+        let words: Vec<String> =
+            scenarios.iter().map(|scenario| format!("{}:{}", scenario.name, scenario.recipe.limit)).collect();
+        let line = format!("console=hvc0 store={} scenarios={}", recipe.store.word(), words.join(","));
+        let mut extra = drive("root", &images::root(&self.tools)?, "snapshot=on");
+        extra.extend(drive("guests", &images::guests()?, "readonly=on"));
+        Ok(Machine {
+            hypervisor,
+            options: format!(
+                "com1=115200,8n1 console=com1 dom0_mem={0}M,max:{0}M loglvl=all guest_loglvl=all {1}",
+                recipe.dom0_memory, recipe.options
+            ),
+            modules: vec![
+                (places::cached(&format!("linux-{}/vmlinuz", self.kernel))?, line),
+                (images::initial(&self.kernel, scenarios)?, String::new()),
+            ],
+            machine: "q35".into(),
+            cpu: self.cpu.clone(),
+            cpus: recipe.cpus,
+            memory: recipe.memory,
+            icount: Icount::Off,
+            disc: None,
+            extra,
+        })
+    }
+}
+
+fn drive(id: &str, image: &Path, how: &str) -> Vec<String> {
+    let drive = format!("file={},if=none,id={id},format=raw,{how}", image.display());
+    vec!["-drive".into(), drive, "-device".into(), format!("virtio-blk-pci,drive={id}")]
+}
+
+/// QEMU's arguments for the port that dom0 writes its results to, and its file on this side.
+pub fn results_port(file: &Path) -> [String; 6] {
+    [
+        "-device".into(),
+        "virtio-serial-pci".into(),
+        "-chardev".into(),
+        format!("file,id=results,path={}", file.display()),
+        "-device".into(),
+        "virtserialport,chardev=results,name=results".into(),
+    ]
+}
+
+/// Boots the dom0 to a root shell with the serial line on this terminal.
+pub fn shell(choice: &Choice, hypervisor: Hypervisor) -> Result<()> {
+    let machine = choice.machine(hypervisor, &scenario::for_a_shell()?, &[])?;
+    let mut command = machine.command()?;
+    command.args(["-chardev", "stdio,id=tty,mux=on,signal=off", "-serial", "chardev:tty"]);
+    println!("Ctrl-a x ends the machine; Ctrl-a b sends a break.");
+    command.stdin(Stdio::inherit()).status().context("cannot start QEMU")?;
+    Ok(())
+}

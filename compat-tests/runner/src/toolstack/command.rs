@@ -1,0 +1,77 @@
+//! The command line of `compat-runner toolstack`.
+
+use anyhow::Result;
+
+use super::boot::{self, Choice};
+use super::scenario;
+use super::session::{self, Wish};
+use crate::guest::Pace;
+use crate::hypervisor::Hypervisor;
+use crate::suite::{Recorded, Show};
+use crate::tally::Tally;
+
+/// Where to run.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum On {
+    Xen,
+    Xenolith,
+    Both,
+}
+
+/// `compat-runner toolstack`.
+#[derive(clap::Args)]
+pub struct Command {
+    /// Scenarios; none means all.
+    names: Vec<String>,
+    /// Names the scenarios and what each is about.
+    #[arg(long)]
+    list: bool,
+    /// A root shell in that dom0 on this terminal instead of scenarios.
+    #[arg(long)]
+    shell: bool,
+    /// Where to run.
+    #[arg(long, value_enum, default_value = "both")]
+    on: On,
+    #[command(flatten)]
+    choice: Choice,
+    /// Print the whole serial log.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Run Xen even if its answers are recorded.
+    #[arg(long)]
+    fresh: bool,
+}
+
+impl Command {
+    /// Does what the command line says; gives back what was counted, if anything was.
+    pub fn run(self) -> Result<Option<Tally>> {
+        let Command { names, list, shell, on, choice, verbose, fresh } = self;
+        if list {
+            for scenario in scenario::all()? {
+                println!("{:<16} {}", scenario.name, scenario.recipe.about);
+            }
+            return Ok(None);
+        }
+        let mark = choice.reference()?;
+        if shell {
+            boot::shell(&choice, if on == On::Xen { mark } else { Hypervisor::Xenolith })?;
+            return Ok(None);
+        }
+        let scenarios = scenario::named(&names)?;
+        let show = if verbose { Show::Everything } else { Show::Failures };
+        let recorded = if fresh || on == On::Xen { Recorded::Ignore } else { Recorded::Use };
+        let wish = Wish { choice, recorded, show };
+        match on {
+            On::Xen => session::run_on(&scenarios, mark, &wish),
+            On::Xenolith => session::run_on(&scenarios, Hypervisor::Xenolith, &wish),
+            On::Both => session::compare(&scenarios, &wish),
+        }
+        .map(Some)
+    }
+}
+
+/// The scenarios of `make test` or `make test-full`.
+pub fn suite(pace: Pace) -> Result<Tally> {
+    let wish = Wish { choice: Choice::default(), recorded: Recorded::Use, show: Show::Failures };
+    session::compare(&scenario::of_pace(pace)?, &wish)
+}

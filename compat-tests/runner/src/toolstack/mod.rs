@@ -1,0 +1,11 @@
+//! Debian's own toolstack in a Debian dom0: scenarios that run on Xen and on Xenolith and must be answered alike.
+//!
+//! `qubes-integration/scenarios` has the scenarios, `qubes-integration/toolstack` what the dom0 is made of.
+
+mod boot;
+mod command;
+mod images;
+mod scenario;
+mod session;
+
+pub use command::{Command, suite};

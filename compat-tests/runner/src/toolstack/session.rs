@@ -1,0 +1,169 @@
+//! One boot that runs several scenarios, and what each of them saw.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::boot::{Choice, results_port};
+use super::scenario::Scenario;
+use crate::answers::{self, Answer};
+use crate::compare;
+use crate::hypervisor::Hypervisor;
+use crate::places;
+use crate::qemu::Reason;
+use crate::report::{self, Report};
+use crate::suite::{Recorded, Show, settle};
+use crate::tally::Tally;
+
+/// Seconds that a machine may take until dom0's daemons are up, and to end.
+const AROUND: u64 = 240;
+/// Lines of the serial log shown with a failure.
+const TAIL: usize = 30;
+
+/// How to run scenarios.
+pub struct Wish {
+    /// Tools and kernel.
+    pub choice: Choice,
+    /// Whether recorded answers of Xen may stand for a run.
+    pub recorded: Recorded,
+    /// How much to print.
+    pub show: Show,
+}
+
+/// Scenarios that want the same machine, in the order of the first of each.
+fn sessions(scenarios: &[Scenario]) -> Vec<Vec<Scenario>> {
+    let mut sessions: Vec<Vec<Scenario>> = Vec::new();
+    for scenario in scenarios {
+        match sessions.iter_mut().find(|session| session.iter().all(|other| other.shares_boot_with(scenario))) {
+            Some(session) => session.push(scenario.clone()),
+            None => sessions.push(vec![scenario.clone()]),
+        }
+    }
+    sessions
+}
+
+/// Runs one session on one hypervisor. Xen's answer may come from the record.
+fn answer(session: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Result<Answer> {
+    let Some(first) = session.first() else { anyhow::bail!("a session without scenarios") };
+    let mut machine = wish.choice.machine(hypervisor, &first.recipe, session)?;
+    // Before the results port: where its file lies says nothing about the run.
+    let key = answers::key(&machine)?;
+    let may_be_recorded = hypervisor.is_reference() && wish.recorded == Recorded::Use;
+    if may_be_recorded && let Some(found) = answers::load(&key)? {
+        return Ok(found);
+    }
+    let others = if session.len() > 1 { format!("-and-{}", session.len() - 1) } else { String::new() };
+    let name = format!("toolstack-{}-{}{others}", wish.choice.tools, first.name);
+    let results = places::logs()?.join(format!("{name}.{}.results", hypervisor.name()));
+    let _ = std::fs::remove_file(&results);
+    machine.extra.extend(results_port(&results));
+    let limit = AROUND + session.iter().map(|scenario| scenario.recipe.limit).sum::<u64>();
+    let run = machine.run(&name, Duration::from_secs(limit), "VERDICT")?;
+    let report = read(&run.log, &std::fs::read_to_string(&results).unwrap_or_default());
+    if wish.show == Show::Everything {
+        print!("{}", run.log);
+    }
+    println!("  {name} on {}: {:.1} s", hypervisor.name(), run.seconds);
+    let mut complaints = Vec::new();
+    complaints.extend(report.trouble.iter().map(|line| format!("hypervisor in trouble: {line}")));
+    if report.verdict.is_none() {
+        complaints.push(format!("no verdict after {:.0} s", run.seconds));
+    } else if run.reason != Some(Reason::PowerOff) {
+        complaints.push(format!("dom0 should power the machine off, but: {:?} {:?}", run.end, run.reason));
+    }
+    if !complaints.is_empty() {
+        println!("  last lines of {}:\n{}", run.log_file.display(), run.tail(TAIL));
+    }
+    let answer = Answer { report, complaints };
+    if hypervisor.is_reference() && answer.report.verdict.is_some() {
+        answers::store(&key, &answer)?;
+    }
+    Ok(answer)
+}
+
+/// Observations come from the results port; the serial line, whose lines others may cut, stands in for it when the machine
+/// did not get that far.
+fn read(serial: &str, results: &str) -> Report {
+    let mut report = report::parse(serial);
+    if !results.is_empty() {
+        let whole = report::parse(results);
+        (report.values, report.tests) = (whole.values, whole.tests);
+    }
+    report
+}
+
+/// What one scenario saw: the lines whose keys start with its name, without it.
+fn part(report: &Report, scenario: &Scenario) -> Report {
+    let own = |key: &String| key.strip_prefix(&scenario.name)?.strip_prefix('/').map(str::to_owned);
+    Report {
+        values: report.values.iter().filter_map(|(key, value)| Some((own(key)?, value.clone()))).collect(),
+        tests: report.tests.iter().filter_map(|(key, judged)| Some((own(key)?, judged.clone()))).collect(),
+        ..Report::default()
+    }
+}
+
+/// The property that every scenario has, printed by dom0's `run`.
+const ENDS: &str = "ends";
+
+/// Runs scenarios on one hypervisor and judges them by their own verdicts.
+pub fn run_on(scenarios: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for session in sessions(scenarios) {
+        let answer = answer(&session, hypervisor, wish)?;
+        for scenario in &session {
+            let seen = part(&answer.report, scenario);
+            let failed = seen.tests.iter().filter(|(_, judged)| judged.word != "PASS");
+            let mut complaints: Vec<String> =
+                failed.map(|(name, judged)| format!("{name}: {} {}", judged.word, judged.detail)).collect();
+            if !seen.tests.contains_key(ENDS) {
+                complaints.push("did not run to its end".into());
+            }
+            println!("  {}: {} observations", scenario.name, seen.values.len());
+            settle(&format!("toolstack {}", scenario.name), &complaints, &mut tally);
+        }
+        settle_session(&session, &answer, &mut tally);
+    }
+    Ok(tally)
+}
+
+/// Runs scenarios on both and compares.
+pub fn compare(scenarios: &[Scenario], wish: &Wish) -> Result<Tally> {
+    let allowed = compare::allowances()?;
+    let mut tally = Tally::default();
+    for session in sessions(scenarios) {
+        let xen = answer(&session, wish.choice.reference()?, wish)?;
+        let ours = answer(&session, Hypervisor::Xenolith, wish)?;
+        for scenario in &session {
+            let (xen, ours) = (part(&xen.report, scenario), part(&ours.report, scenario));
+            let mut complaints = compare::differences(&scenario.name, &xen, &ours, &allowed);
+            if !xen.tests.contains_key(ENDS) {
+                complaints.insert(0, "Xen gave no answer to compare with".into());
+            } else if !ours.tests.contains_key(ENDS) {
+                complaints.retain(|line| !line.ends_with(compare::NOTHING));
+                complaints.insert(0, "did not run to its end".into());
+            }
+            settle(&format!("toolstack {}", scenario.name), &complaints, &mut tally);
+        }
+        settle_session(&session, &ours, &mut tally);
+    }
+    Ok(tally)
+}
+
+/// What belongs to the boot and to none of its scenarios.
+fn settle_session(session: &[Scenario], answer: &Answer, tally: &mut Tally) {
+    let names: Vec<&str> = session.iter().map(|scenario| scenario.name.as_str()).collect();
+    settle(&format!("toolstack boot of {}", names.join(" ")), &answer.complaints, tally);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn the_results_port_is_believed_before_the_serial_line() {
+        let serial = "VALUE a/x=1(XEN) cut\nVERDICT SUCCESS\n";
+        assert_eq!(read(serial, "VALUE a/x=12\n").values["a/x"], "12");
+        assert_eq!(read(serial, "").values["a/x"], "1(XEN) cut");
+        assert_eq!(read(serial, "VALUE a/x=12\n").verdict.as_deref(), Some("SUCCESS"));
+    }
+}

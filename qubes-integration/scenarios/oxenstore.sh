@@ -1,0 +1,3 @@
+#: about = "the same on oxenstored"
+#: store = "ocaml"
+. /run/toolstack/xenstore-steps.sh

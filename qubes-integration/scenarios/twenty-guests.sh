@@ -1,0 +1,17 @@
+#: about = "twenty small guests at once, then all gone and the memory back"
+#: limit = 600
+#: memory = 4096
+before=$(xl info free_memory)
+for n in $(seq 20); do
+    config "g$n" 'memory = 64'
+    xl create "g$n.cfg" > out 2>&1 || value "create-$n" "$(tail -n 1 out)"
+done
+domains | tail -n +2 | awk '{ print $1, $2, $3 }' | lines list
+running=0
+for n in $(seq 20); do hears "g$n" 60 GRUB && running=$((running + 1)); done
+[ $running = 20 ]
+verdict all-run "$running"
+for n in $(seq 20); do xl destroy "g$n" || value "destroy-$n" failed; done
+domains | lines list-after
+wait_for 30 sh -c "[ \$(xl info free_memory) = $before ]"
+verdict memory-back "$before MiB before, $(xl info free_memory) after"

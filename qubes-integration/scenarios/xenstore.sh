@@ -1,0 +1,2 @@
+#: about = "the xenstore tools on the C xenstored: write, read, list, permissions, watch, test-xenstore"
+. /run/toolstack/xenstore-steps.sh
