@@ -85,7 +85,7 @@ wire! {
     }
 
     /// createdomain, as of interface versions 0x15 and 0x16.
-    pub struct CreateDomain = "struct xen_domctl_createdomain", 64 {
+    pub struct CreateDomain = "struct xen_domctl_createdomain @4.17", 64 {
         /// Security label.
         pub ssidref: u32 = "ssidref",
         /// UUID.
@@ -113,33 +113,33 @@ wire! {
     }
 
     /// createdomain, as of interface versions 0x17 and 0x18: a word about alternate p2ms came in between.
-    pub struct CreateDomain17 = "", 68 {
+    pub struct CreateDomain17 = "struct xen_domctl_createdomain @4.20", 68 {
         /// Security label.
-        pub ssidref: u32 = "",
+        pub ssidref: u32 = "ssidref",
         /// UUID.
-        pub handle: DomainHandle = "",
+        pub handle: DomainHandle = "handle",
         /// What it is to be.
-        pub flags: CreateFlags = "",
+        pub flags: CreateFlags = "flags",
         /// Only with an IOMMU.
-        pub iommu_options: u32 = "",
+        pub iommu_options: u32 = "iommu_opts",
         /// vCPUs.
-        pub max_vcpus: u32 = "",
+        pub max_vcpus: u32 = "max_vcpus",
         /// Highest event port.
-        pub max_port: u32 = "",
+        pub max_port: u32 = "max_evtchn_port",
         /// Frames of its grant table; negative for the default.
-        pub max_grant_frames: i32 = "",
+        pub max_grant_frames: i32 = "max_grant_frames",
         /// Frames of mapping handles; negative for the default.
-        pub max_maptrack_frames: i32 = "",
+        pub max_maptrack_frames: i32 = "max_maptrack_frames",
         /// Highest grant-table version in the low four bits.
-        pub grant_options: u32 = "",
+        pub grant_options: u32 = "grant_opts",
         /// Alternate p2ms: mode, and from Xen 4.21 on their number in the upper half.
-        pub altp2m: u32 = "",
+        pub altp2m: u32 = "altp2m_opts",
         /// Trace buffer of each vCPU, bytes.
-        pub trace_size: u32 = "",
+        pub trace_size: u32 = "vmtrace_size",
         /// CPU pool.
-        pub cpupool: u32 = "",
+        pub cpupool: u32 = "cpupool_id",
         /// Of x86.
-        pub arch: ArchDomainConfig = "",
+        pub arch: ArchDomainConfig = "arch",
     }
 
     /// getdomaininfo, and an entry of sysctl's getdomaininfolist.

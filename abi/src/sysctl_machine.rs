@@ -78,7 +78,9 @@ wire! {
         /// Not 0: begin at `index`.
         pub incremental: u8 = "incremental",
         /// Padding.
-        pub reserved1: [u8; 2] = "",
+        pub reserved0: u8 = "pad0",
+        /// Padding.
+        pub reserved1: u8 = "pad1",
         /// In: where to begin; out: where it ended.
         pub index: u32 = "index",
         /// Where to write.
