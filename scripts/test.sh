@@ -33,8 +33,18 @@ counted() {
 host_tests() { "${debian[@]}" test --quiet --no-fail-fast; }
 suite() { "${debian[@]}" build --quiet -p compat-runner && "${CARGO_TARGET_DIR:-target}/debug/compat-runner" suite "$pace"; }
 
+# Every interleaving of a few threads: the pure crates with loom's atomics, in a build of their own.
+interleavings() {
+    local crate
+    for crate in event-channels grant-tables pv-mmu; do
+        RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom" \
+            "${debian[@]}" test --quiet --release -p "$crate" --test loom || return 1
+    done
+}
+
 check lint scripts/lint.sh
 counted host-tests '^test result: .* ([0-9]+) passed; ([0-9]+) failed;.*' host_tests
+[ "$pace" != full ] || counted interleavings '^test result: .* ([0-9]+) passed; ([0-9]+) failed;.*' interleavings
 check build scripts/build-image.sh
 counted suite '^([0-9]+) passed, ([0-9]+) failed$' suite
 echo "$passed passed, $failed failed"
