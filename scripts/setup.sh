@@ -4,6 +4,7 @@
 # 1. Installs the packages that the build and the tests call (as root; nothing happens when all are there).
 # 2. Unpacks, without installing them, the hypervisor we compare with and the kernels we boot, into the cache.
 # 3. Fetches the crates named by Cargo.lock.
+# 4. Makes the root file system of a Debian dom0 with Xen's tools, of the versions in TOOLS (4.17; 4.20 is there too).
 # The cache is XENOLITH_CACHE, or xenolith in the user's cache directory. A second run needs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -185,14 +186,22 @@ plain() {
     }
 }
 
-# dom0_root VERSION SOURCES: the root file system of a dom0 with that version of Xen's tools, from the suite that its list of
-# packages names. The runner looks for it under the same name, made of the recipe's hash. The last one of a version stays.
+# dom0_root VERSION: the root file system of a dom0 with that version of Xen's tools, from the suite that its list of packages
+# names. The runner looks for it under the same name, made of the recipe's hash.
 dom0_root() {
-    local version=$1 sources=$2 recipes=qubes-integration/toolstack hash output
+    local version=$1 recipes=qubes-integration/toolstack hash output sources
+    [ -e "$recipes/packages-$version" ] || fail "there is no dom0 with tools $version; $recipes has packages-VERSION files"
     hash=$(cat "$recipes/packages-$version" "$recipes/make-root.sh" | sha256sum | cut -c 1-16)
     output=$cache/roots/dom0-$version-$hash.img
     [ ! -e "$output" ] || return 0
-    say "making a dom0 root with xen-utils $version (a few minutes)"
+    [ "$(id -u)" -eq 0 ] || fail "run as root to make the root file system of a dom0 with xen-utils $version"
+    if grep -qx "suite=$release" "$recipes/packages-$version"; then
+        sources=$(own_sources)
+    else
+        update_later_lists || fail "Debian $later cannot be had; a dom0 with xen-utils $version needs it"
+        sources=$cache/apt-$later/sources.list
+    fi
+    say "making the root of a dom0 with xen-utils $version (a few minutes)"
     "$recipes/make-root.sh" "$output" "$recipes/packages-$version" "$sources"
 }
 
@@ -237,7 +246,7 @@ hypervisor
 later_headers
 kernel linux-6.1 6.1
 kernel linux-6.12 6.12
-dom0_root 4.17 "$(own_sources)"
+for version in ${TOOLS:-4.17}; do dom0_root "$version"; done
 for package in "${stress[@]}"; do unpack "stress/$package" "$package"; done
 fetch_crates
 say "ready (cache: $cache)"

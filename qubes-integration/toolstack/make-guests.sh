@@ -3,7 +3,7 @@
 #
 # usage: make-guests.sh OUTPUT KERNEL...
 # Each KERNEL is a Debian kernel package unpacked by `make setup`, in a directory whose name is linux-SERIES.
-# On the disk: linux-SERIES (the kernel as Debian ships it), initrd-SERIES, pattern.raw (known contents, their hash in
+# On the disk: linux-SERIES (the kernel as Debian ships it), initrd-SERIES, backend-SERIES, pattern.raw (known contents, their hash in
 # pattern.md5), boot-SERIES.raw (a disk that Debian's PV GRUB boots from), example.cfg.
 set -euo pipefail
 output=$1
@@ -30,6 +30,12 @@ for kernel; do
     printf '%s\n' xen-blkfront xen-netfront > "$root/modules"
     take_modules "$kernel" "$root" 'xen-blkfront xen-netfront'
     pack "$root" "$disk/initrd-$series"
+    # The same for a guest that serves other guests: its init hands over to a Debian root with Xen's tools.
+    cp "$here/guest/backend" "$root/init"
+    printf '%s\n' xen-blkfront xen-netfront crc32c_generic ext4 > "$root/modules"
+    take_modules "$kernel" "$root" 'xen-blkfront xen-netfront crc32c_generic ext4 xen-blkback xen-netback xen-evtchn
+        xen-gntdev xen-gntalloc xen-privcmd xenfs loop bridge'
+    pack "$root" "$disk/backend-$series"
     mkdir -p "$work/boot/boot/grub"
     cp "$disk/linux-$series" "$work/boot/boot/vmlinuz"
     cp "$disk/initrd-$series" "$work/boot/boot/initrd.img"

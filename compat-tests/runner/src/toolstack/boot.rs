@@ -46,8 +46,11 @@ impl Choice {
         let words: Vec<String> =
             scenarios.iter().map(|scenario| format!("{}:{}", scenario.name, scenario.recipe.limit)).collect();
         let line = format!("console=hvc0 store={} scenarios={}", recipe.store.word(), words.join(","));
-        let mut extra = drive("root", &images::root(&self.tools)?, "snapshot=on");
+        let root = images::root(&self.tools)?;
+        let mut extra = drive("root", &root, "snapshot=on");
         extra.extend(drive("guests", &images::guests()?, "readonly=on"));
+        // The same root once more, for a guest that is a driver domain.
+        extra.extend(drive("backend", &root, "snapshot=on"));
         Ok(Machine {
             hypervisor,
             options: format!(

@@ -45,7 +45,11 @@ pub fn root(tools: &str) -> Result<PathBuf> {
         bail!("there is no dom0 with tools {tools}; qubes-integration/toolstack has packages-VERSION files");
     }
     let hash = hash_of(&[packages, recipes().join("make-root.sh")])?;
-    places::cached(&format!("roots/dom0-{tools}-{hash}.img"))
+    let root = places::cache()?.join(format!("roots/dom0-{tools}-{hash}.img"));
+    if !root.exists() {
+        bail!("the root of a dom0 with tools {tools} is missing; run `TOOLS={tools} make setup`");
+    }
+    Ok(root)
 }
 
 fn kernels() -> Result<Vec<PathBuf>> {
@@ -56,7 +60,7 @@ fn kernels() -> Result<Vec<PathBuf>> {
 pub fn guests() -> Result<PathBuf> {
     let kernels = kernels()?;
     let mut sources: Vec<PathBuf> = kernels.iter().map(|kernel| kernel.join(".package")).collect();
-    sources.extend(["make-guests.sh", "../initrd.sh", "guest/init"].map(|name| recipes().join(name)));
+    sources.extend(["make-guests.sh", "../initrd.sh", "guest/init", "guest/backend"].map(|name| recipes().join(name)));
     let output = places::cache()?.join(format!("images/guests-{}.img", hash_of(&sources)?));
     make("make-guests.sh", &output, &kernels)?;
     Ok(output)
