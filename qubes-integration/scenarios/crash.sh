@@ -10,6 +10,8 @@ wait_for 200 sh -c "xl list preserve | grep -q -- '---c'"
 verdict preserve-stays "$(state preserve)"
 wait_for 200 gone coredump-destroy
 verdict coredump-gone
+[ "$(cat /var/lib/xen/dump/* | wc -c)" -gt 100000000 ]
+verdict dump-size "$(cat /var/lib/xen/dump/* | wc -c)"
 ls /var/lib/xen/dump | sed -E 's/[0-9].*//' | lines dumps
 rm -rf /var/lib/xen/dump/*
 told destroy xl destroy preserve

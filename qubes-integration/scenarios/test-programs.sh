@@ -8,14 +8,18 @@ done
 told xen-cpuid-policies "$bin/xen-cpuid" -p
 told xen-cpuid-detail "$bin/xen-cpuid" detail
 told xen-cpuid-msr "$bin/xen-cpuid"
-told hypfs-ls xenhypfs ls
+told hypfs-ls xenhypfs ls /
+xenhypfs cat /buildinfo/config > out 2>&1
+value hypfs-config.status $?
+grep -q CONFIG_PV=y out
+verdict hypfs-config "$(wc -l < out) lines"
 told hypfs-tree xenhypfs tree
-for entry in buildinfo/version/major buildinfo/version/extra buildinfo/config params/ept nonsense; do
+for entry in buildinfo/version/major buildinfo/version/extra params/ept nonsense; do
     told "hypfs-cat-${entry##*/}" xenhypfs cat "/$entry"
 done
 told hypfs-write xenhypfs write "/buildinfo"/version/major 5
 # Residencies and frequencies are the run's own; an unnormalised number here would be noise.
-for what in get-cpuidle-states get-cpufreq-states get-cpufreq-para get-cpu-topology get-cpufreq-average get-intel-uncore; do
+for what in get-cpuidle-states get-cpufreq-states get-cpufreq-para get-cpu-topology get-cpufreq-average; do
     "$bin/xenpm" $what > out 2>&1
     value "xenpm-$what.status" $?
     sed -E 's/\[[ 0-9]+(ms|us)?\]/[N]/g; s/[0-9]{4,}/N/g' out | lines "xenpm-$what"
@@ -23,7 +27,7 @@ done
 told hptool "$bin/xen-hptool"
 told hptool-cpu-offline "$bin/xen-hptool" cpu-offline 0
 told hptool-cpu-online "$bin/xen-hptool" cpu-online 9
-told hptool-mem-query "$bin/xen-hptool" mem-query 1000
+told hptool-mem-status "$bin/xen-hptool" mem-status 1000
 told hptool-smt "$bin/xen-hptool" smt-disable
 printf 'no microcode' > blob
 told ucode "$bin/xen-ucode" blob

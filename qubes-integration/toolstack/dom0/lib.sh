@@ -51,7 +51,7 @@ told() {
 }
 
 # What differs from run to run on the same hypervisor: addresses, process numbers, times.
-plain() { sed -E 's/0x[0-9a-f]{5,16}/ADDRESS/g; s/\b(pid|PID)[ =]*[0-9]+/\1 N/g; s/Domain [1-9][0-9]*:/Domain N:/g; s/[0-9]{4}-[0-9]{2}-[0-9]{2}T? ?[0-9:.]+Z?/TIME/g'; }
+plain() { sed -E 's/0x[0-9a-f]{5,16}/ADDRESS/g; s/\b(pid|PID)[ =]*[0-9]+/\1 N/g; s/Domain [1-9][0-9]*:/Domain N:/g; s/\b(Created d|setting dom)[0-9]+/\1N/; s/[0-9]{4}-[0-9]{2}-[0-9]{2}T? ?[0-9:.]+Z?/TIME/g'; }
 
 # wait_for SECONDS COMMAND...: until the command succeeds.
 wait_for() {
@@ -99,10 +99,9 @@ hears() {
     local heard
     rm -f /tmp/heard && mkfifo /tmp/heard || return 1
     timeout "$2" tail -n +1 -F "/var/log/xen/console/guest-$1.log" > /tmp/heard 2>/dev/null &
-    awk -v pattern="$3" -v count="${4:-1}" '$0 ~ pattern && ++seen == count { exit } END { exit seen < count }' < /tmp/heard
-    heard=$?
+    heard=$(grep -a -E -c -m "${4:-1}" "$3" < /tmp/heard)
     kill $! 2>/dev/null
-    return $heard
+    [ "$heard" = "${4:-1}" ]
 }
 
 # state NAME: the letters of xl list, `-` for a domain that is not there.
