@@ -1,6 +1,6 @@
 #: about = "the daemons are up; a domain is created paused, runs, is destroyed"
 domains | lines list
-config small
+config small 'cap = 25'
 told create xl create -p small.cfg
 domains | lines list-paused
 told unpause xl unpause small

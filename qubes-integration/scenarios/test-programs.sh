@@ -9,7 +9,7 @@ told xen-cpuid-policies "$bin/xen-cpuid" -p
 told xen-cpuid-detail "$bin/xen-cpuid" detail
 told xen-cpuid-msr "$bin/xen-cpuid"
 told hypfs-ls xenhypfs ls /
-xenhypfs cat /buildinfo/config > out 2>&1
+xenhypfs cat "/buildinfo"/config > out 2>&1
 value hypfs-config.status $?
 grep -q CONFIG_PV=y out
 verdict hypfs-config "$(wc -l < out) lines"

@@ -3,7 +3,7 @@
 #: memory = 4096
 before=$(xl info free_memory)
 for n in $(seq 20); do
-    config "g$n" 'memory = 64'
+    config "g$n" 'memory = 64' 'cap = 2'
     xl create "g$n.cfg" > out 2>&1 || value "create-$n" "$(tail -n 1 out)"
 done
 domains | tail -n +2 | awk '{ print $1, $2, $3 }' | lines list

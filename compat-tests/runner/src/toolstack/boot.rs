@@ -51,10 +51,12 @@ impl Choice {
         extra.extend(drive("guests", &images::guests()?, "readonly=on"));
         // The same root once more, for a guest that is a driver domain.
         extra.extend(drive("backend", &root, "snapshot=on"));
+        // eager-fpu: QEMU's XSAVE does not fault while CR0.TS is set, so that a dom0 whose registers Xen would load lazily
+        // saves another domain's as its own, and its programs crash.
         Ok(Machine {
             hypervisor,
             options: format!(
-                "com1=115200,8n1 console=com1 dom0_mem={0}M,max:{0}M loglvl=all guest_loglvl=all {1}",
+                "com1=115200,8n1 console=com1 dom0_mem={0}M,max:{0}M spec-ctrl=eager-fpu loglvl=all guest_loglvl=all {1}",
                 recipe.dom0_memory, recipe.options
             ),
             modules: vec![
