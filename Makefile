@@ -5,7 +5,7 @@ CARGO := PATH=/usr/bin:$$PATH RUSTC=/usr/bin/rustc /usr/bin/cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUNNER = $(TARGET)/debug/compat-runner
 
-.PHONY: all setup build run run-toolstack test test-full lint host-tests xtf compat runner clean
+.PHONY: all setup build run run-toolstack test test-full compare lint host-tests xtf compat runner clean
 
 all: build
 
@@ -32,6 +32,10 @@ test: setup
 
 test-full: setup
 	@scripts/test.sh full
+
+# Everything on Debian's Xen and on Xenolith in one run: target/compare/report.html. OPTIONS: `compat-runner compare --help`.
+compare: build runner
+	@$(RUNNER) compare $(OPTIONS)
 
 lint: setup
 	@scripts/lint.sh

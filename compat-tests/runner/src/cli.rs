@@ -14,6 +14,7 @@ use crate::hypervisor::{Hypervisor, Reference};
 use crate::iso;
 use crate::linux::{self, Ending, Scenario};
 use crate::quick;
+use crate::side_by_side::command::{self, Options};
 use crate::suite::{self, Recorded, Show, Wish};
 use crate::tally::Tally;
 use crate::toolstack;
@@ -47,6 +48,9 @@ enum Command {
         /// Another command line for the guest.
         #[arg(long)]
         arguments: Option<String>,
+        /// Another time limit for one run, in seconds.
+        #[arg(long)]
+        limit: Option<u64>,
         /// Print the whole serial log.
         #[arg(short, long)]
         verbose: bool,
@@ -57,14 +61,8 @@ enum Command {
         #[arg(long, value_enum, default_value = "4.17")]
         reference: Reference,
     },
-    /// Compares all test guests.
-    Compare {
-        /// Test guests; none means all.
-        names: Vec<String>,
-        /// Run Xen even if its answers are recorded.
-        #[arg(long)]
-        fresh: bool,
-    },
+    /// Compares everything in one run: target/compare/report.html and report.json.
+    Compare(Options),
     /// Breaks the hypervisor at every fail point and sees that only the domain it served dies.
     FailPoints,
     /// What operations cost and may cost.
@@ -197,12 +195,13 @@ pub fn run() -> Result<Option<Tally>> {
             }
             Ok(None)
         }
-        Command::RunGuest { names, on, arguments, verbose, fresh, reference } => {
+        Command::RunGuest { names, on, arguments, limit, verbose, fresh, reference } => {
             guest::build()?;
             let guests = guest::named(&names)?;
             let show = if verbose { Show::Everything } else { Show::Failures };
             let recorded = if fresh || on == On::Xen { Recorded::Ignore } else { Recorded::Use };
-            let wish = Wish { arguments, recorded, show, reference: reference.into(), ..Wish::of(Pace::Quick) };
+            let limit = limit.map(Duration::from_secs);
+            let wish = Wish { arguments, limit, recorded, show, reference: reference.into(), ..Wish::of(Pace::Quick) };
             match on {
                 On::Xen => suite::run_on(&guests, wish.reference, &wish),
                 On::Xenolith => suite::run_on(&guests, Hypervisor::Xenolith, &wish),
@@ -210,12 +209,7 @@ pub fn run() -> Result<Option<Tally>> {
             }
             .map(Some)
         }
-        Command::Compare { names, fresh } => {
-            guest::build()?;
-            let recorded = if fresh { Recorded::Ignore } else { Recorded::Use };
-            let wish = Wish { recorded, ..Wish::of(Pace::Quick) };
-            suite::compare(&guest::named(&names)?, &wish).map(Some)
-        }
+        Command::Compare(options) => command::run(&options).map(Some),
         Command::FailPoints => fail_points::run().map(Some),
         Command::Budgets { command } => {
             match command {

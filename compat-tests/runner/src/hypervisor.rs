@@ -33,6 +33,15 @@ impl Hypervisor {
         }
     }
 
+    /// The name as a report has it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Hypervisor::Xen => "Xen 4.17",
+            Hypervisor::Xen420 => "Xen 4.20",
+            Hypervisor::Xenolith | Hypervisor::FailPoints => "Xenolith",
+        }
+    }
+
     /// Whether it is a Xen, so that what it answers can be recorded and kept.
     pub const fn is_reference(self) -> bool {
         matches!(self, Hypervisor::Xen | Hypervisor::Xen420)

@@ -19,6 +19,7 @@ mod qemu;
 mod quick;
 mod report;
 mod server;
+mod side_by_side;
 mod suite;
 mod tally;
 mod toolstack;

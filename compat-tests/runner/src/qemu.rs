@@ -108,7 +108,7 @@ impl Run {
 impl Machine {
     /// The QEMU command for this machine, its serial line not yet attached.
     pub fn command(&self) -> Result<Command> {
-        let mut command = Command::new(places::program("qemu-system-x86_64")?);
+        let mut command = Command::new(places::emulator()?);
         command
             .args(["-accel", "tcg", "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot"])
             .args(["-machine", &self.machine, "-cpu", &self.cpu])
@@ -202,6 +202,8 @@ fn module(file: &Path, line: &str) -> String {
 
 /// Lines whose time of appearance is kept.
 const MARKERS: [&str; 3] = ["INIT ", "VERDICT ", "Test result: "];
+/// The same, but the first such line alone: the hypervisor's, the kernel's.
+const FIRST: [&str; 2] = ["(XEN)", "[    0.0"];
 
 struct Watch<'a> {
     log_file: &'a Path,
@@ -245,7 +247,10 @@ impl Watch<'_> {
         self.stops |= log.contains(STOPS);
         for line in log.lines() {
             let is_marker = MARKERS.iter().any(|marker| line.starts_with(marker));
-            if is_marker && !self.marks.iter().any(|(seen, _)| seen == line) {
+            let is_first = FIRST
+                .iter()
+                .any(|marker| line.starts_with(marker) && !self.marks.iter().any(|(seen, _)| seen.starts_with(marker)));
+            if is_first || is_marker && !self.marks.iter().any(|(seen, _)| seen == line) {
                 self.marks.push((line.into(), now));
             }
         }

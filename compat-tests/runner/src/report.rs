@@ -22,6 +22,9 @@ pub struct Report {
     pub values: BTreeMap<String, String>,
     /// `COST name=instructions` lines.
     pub costs: BTreeMap<String, u64>,
+    /// `FIGURE name=number` lines: not compared.
+    #[serde(default)]
+    pub figures: BTreeMap<String, u64>,
     /// `TEST name: WORD detail` lines.
     pub tests: BTreeMap<String, Judged>,
     /// The word after `VERDICT`.
@@ -56,6 +59,10 @@ pub fn parse(log: &str) -> Report {
                 && let Ok(value) = value.parse()
             {
                 report.costs.insert(key.into(), value);
+            }
+        } else if let Some((key, value)) = line.strip_prefix("FIGURE ").and_then(|rest| rest.split_once('=')) {
+            if let Ok(value) = value.parse() {
+                report.figures.insert(key.into(), value);
             }
         } else if let Some(rest) = line.strip_prefix("TEST ") {
             judged(&mut report, rest);

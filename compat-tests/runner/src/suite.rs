@@ -1,5 +1,7 @@
 //! Running test guests: one on one hypervisor, or on both with the answers compared.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::answers::{self, Answer};
@@ -22,6 +24,8 @@ pub struct Wish {
     pub pace: Pace,
     /// Another command line for the guest.
     pub arguments: Option<String>,
+    /// Another time limit for one run.
+    pub limit: Option<Duration>,
     /// Whether recorded answers of Xen may stand for a run.
     pub recorded: Recorded,
     /// Print every line of the log.
@@ -33,7 +37,14 @@ pub struct Wish {
 impl Wish {
     /// The run that a suite makes: compared with Debian 12's Xen.
     pub fn of(pace: Pace) -> Self {
-        Wish { pace, arguments: None, recorded: Recorded::Use, show: Show::Failures, reference: Hypervisor::Xen }
+        Wish {
+            pace,
+            arguments: None,
+            limit: None,
+            recorded: Recorded::Use,
+            show: Show::Failures,
+            reference: Hypervisor::Xen,
+        }
     }
 }
 
@@ -49,6 +60,8 @@ pub enum Recorded {
 /// How much to print.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Show {
+    /// Nothing.
+    Nothing,
     /// Failures only.
     Failures,
     /// The whole serial log.
@@ -64,14 +77,16 @@ pub fn answer(guest: &Guest, hypervisor: Hypervisor, wish: &Wish) -> Result<Answ
     if may_be_recorded && let Some(found) = answers::load(&key)? {
         return Ok(found);
     }
-    let run = machine.run(&guest.name, guest.limit(wish.pace), "VERDICT")?;
+    let run = machine.run(&guest.name, wish.limit.unwrap_or_else(|| guest.limit(wish.pace)), "VERDICT")?;
     let report = report::parse(&run.log);
     let complaints = report::complaints(&run, &report);
     if wish.show == Show::Everything {
         print!("{}", run.log);
     }
-    println!("  {} on {}: {:.1} s", guest.name, hypervisor.name(), run.seconds);
-    if !complaints.is_empty() {
+    if wish.show != Show::Nothing {
+        println!("  {} on {}: {:.1} s", guest.name, hypervisor.name(), run.seconds);
+    }
+    if !complaints.is_empty() && wish.show != Show::Nothing {
         println!("  last lines of {}:\n{}", run.log_file.display(), run.tail(TAIL));
     }
     let answer = Answer { report, complaints };
@@ -131,7 +146,7 @@ fn compare_one(guest: &Guest, wish: &Wish, allowed: &[Allowance]) -> Result<Vec<
 }
 
 /// What is wrong on our side by itself, less what Xen does the same way.
-fn own_failures(ours: &Answer, xen: &Report) -> Vec<String> {
+pub fn own_failures(ours: &Answer, xen: &Report) -> Vec<String> {
     let same_on_xen = |complaint: &str| {
         complaint.starts_with("verdict ")
             || complaint.split_once(':').and_then(|(name, _)| xen.tests.get(name)).is_some_and(|own| own.word != "PASS")

@@ -1,12 +1,12 @@
 //! Event channels: sending, 2-level words first, then FIFO queues; making and closing ports.
 
 use super::entries;
+use super::upcalls::{watch, with_upcalls};
 use compat_guests::buffer::Buffer;
 use compat_guests::cost::row;
 use compat_guests::events::{self, operation};
 use compat_guests::memory;
 use compat_guests::number::{self, event};
-use compat_guests::trap;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The mask bit of a FIFO event's word.
@@ -28,22 +28,6 @@ fn allocate_and_close() {
     if let Ok(port) = events::alloc_unbound(number::DOMID_SELF as u16) {
         events::on_port(event::CLOSE, port);
     }
-}
-
-/// Opens vCPU 0 for upcalls to a handler while something is measured.
-pub fn with_upcalls(handler: &'static u8, measured: impl FnOnce()) {
-    entries::INFO[0].store(memory::shared_info(), Ordering::Relaxed);
-    trap::register_callback(0, 0, &raw const *handler as u64);
-    events::upcall_mask(0).store(0, Ordering::SeqCst);
-    measured();
-    events::mask_upcalls();
-    trap::register_callback(0, 0, trap::stub(trap::EVENT));
-}
-
-/// Has a vCPU's handler take events of a 2-level port.
-pub fn watch(vcpu: usize, port: u32) {
-    entries::WORD[vcpu].store(events::pending_word(port).as_ptr() as u64, Ordering::Relaxed);
-    entries::KEEP[vcpu].store(!(1 << (port % 64)), Ordering::Relaxed);
 }
 
 fn two_level() {

@@ -1,6 +1,6 @@
 //! Interrupts of an emulated device (QEMU's "edu"), from the write that raises one to dom0's handler and back.
 
-use super::{channels, entries};
+use super::{entries, upcalls};
 use compat_guests::buffer::Buffer;
 use compat_guests::cost::row_told;
 use compat_guests::events;
@@ -92,9 +92,9 @@ fn line(registers: u64) {
 }
 
 fn rows([to_handler, to_end]: [&str; 2], registers: u64, pirq: u32, port: u32) {
-    channels::watch(0, port);
+    upcalls::watch(0, port);
     events::drain(0);
-    channels::with_upcalls(&entries::entry_stamped, || {
+    upcalls::with_upcalls(&entries::entry_stamped, || {
         let interrupt = || {
             let taken = entries::TAKEN[0].load(Ordering::SeqCst);
             let before = time::tsc();

@@ -16,6 +16,7 @@ mod reservations;
 mod storms;
 mod switches;
 mod tables;
+mod upcalls;
 
 use compat_guests::number::vcpu;
 use compat_guests::{memory, report, smp};
@@ -35,7 +36,16 @@ fn main() {
     bounces::measure();
     storms::measure();
     devices::measure();
-    switches::measure();
+    if switches::start() {
+        switches::measure(&switches::Names {
+            polling: "two vCPUs, one CPU: event there and back, both polling",
+            blocking: "two vCPUs, one CPU: event there and back, both blocking",
+            one_cpu: Some(switches::OneCpu {
+                yielding: "two vCPUs, one CPU: yield to the other and back",
+                life: "vCPU up, its event, down",
+            }),
+        });
+    }
     // Last: there is no way back from FIFO queues but to lose all ports.
     channels::measure();
     report::value("done", 1);

@@ -1,6 +1,6 @@
-//! Two vCPUs on one CPU: blocking, waking, and the change from one to the other.
+//! Two vCPUs, on one CPU or on two: blocking, waking, and the change from one to the other.
 
-use super::{channels, entries};
+use super::{entries, upcalls};
 use compat_guests::cost::{row, row_of};
 use compat_guests::events;
 use compat_guests::hypercall::call2;
@@ -70,20 +70,43 @@ extern "C" fn second(_: u64) -> ! {
     }
 }
 
-/// All rows of this family.
-pub fn measure() {
+/// What the rows are called: they depend on where the vCPUs run.
+pub struct Names {
+    /// Both wait by polling.
+    pub polling: &'static str,
+    /// Both wait by blocking.
+    pub blocking: &'static str,
+    /// Rows that have a meaning on one CPU only: on two, one would have to spin until the other is done.
+    pub one_cpu: Option<OneCpu>,
+}
+
+/// What the rows of one CPU are called.
+pub struct OneCpu {
+    /// Both yield.
+    pub yielding: &'static str,
+    /// A vCPU comes up, sends, goes down.
+    pub life: &'static str,
+}
+
+/// Brings vCPU 1 up; it answers by polling.
+pub fn start() -> bool {
     for vcpu in 0..2u32 {
-        let Ok(port) = events::bind_ipi(vcpu) else { return };
+        let Ok(port) = events::bind_ipi(vcpu) else { return false };
         PORTS[vcpu as usize].store(port, Ordering::Relaxed);
-        channels::watch(vcpu as usize, port);
+        upcalls::watch(vcpu as usize, port);
     }
     entries::INFO[1].store(memory::shared_info() + 64, Ordering::Relaxed);
     let mut context = smp::context(second, 0).u64(5112, &raw const entries::entry_second_upcall as u64);
     if smp::operation(vcpu::INITIALISE, 1, context.address()) != 0 || smp::operation(vcpu::UP, 1, 0) != 0 {
-        return;
+        return false;
     }
     smp::operation(vcpu::STOP_PERIODIC_TIMER, 1, 0);
-    row("two vCPUs, one CPU: event there and back, both polling", |_| {
+    true
+}
+
+/// All rows of this family.
+pub fn measure(names: &Names) {
+    row(names.polling, |_| {
         send(1);
         wait_polling(0);
     });
@@ -91,17 +114,18 @@ pub fn measure() {
     // It still polls; from its next round on it blocks.
     send(1);
     wait_polling(0);
-    channels::with_upcalls(&entries::entry_upcall, || {
-        row("two vCPUs, one CPU: event there and back, both blocking", |_| exchange_blocking(0, Some(1)));
+    upcalls::with_upcalls(&entries::entry_upcall, || {
+        row(names.blocking, |_| exchange_blocking(0, Some(1)));
     });
     events::mask_upcalls();
+    let Some(rows) = &names.one_cpu else { return };
     ROLE.store(YIELD, Ordering::SeqCst);
     send(1);
     wait_polling(0);
-    row("two vCPUs, one CPU: yield to the other and back", |_| _ = call2(number::SCHED_OP, sched::YIELD, 0));
+    row(rows.yielding, |_| _ = call2(number::SCHED_OP, sched::YIELD, 0));
     ROLE.store(GO_DOWN, Ordering::SeqCst);
     wait_polling(0);
-    row_of("vCPU up, its event, down", 10, |_| {
+    row_of(rows.life, 10, |_| {
         smp::operation(vcpu::UP, 1, 0);
         wait_polling(0);
     });

@@ -1,0 +1,13 @@
+//! `compare`: everything on both hypervisors in one run, as a page and as data.
+
+pub mod boots;
+pub mod browser;
+pub mod collect;
+pub mod command;
+pub mod images;
+pub mod memory;
+pub mod mitigations;
+pub mod outcome;
+pub mod page;
+pub mod plots;
+pub mod style;

@@ -1,0 +1,164 @@
+//! What a comparison found: the contents of `report.json`, and what the page is made from.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::budgets::Summary;
+
+/// Everything.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// What was compared, on what.
+    pub setting: Vec<(String, String)>,
+    /// One row a test guest.
+    pub conformance: Vec<Conformance>,
+    /// One row an operation.
+    pub costs: Vec<Cost>,
+    /// What the costs come to.
+    pub costs_summary: Summary,
+    /// Operations that ought to be measured and are not, with the reason.
+    pub costs_missing: BTreeMap<String, String>,
+    /// Boots of the same dom0.
+    pub boots: Vec<Boot>,
+    /// Why there are no boots, where there are none.
+    pub boots_missing: Option<String>,
+    /// Where the machine's memory is while dom0 runs.
+    pub memory: Vec<Memory>,
+    /// Sizes of images.
+    pub images: Vec<Image>,
+    /// What each hypervisor says it does against speculation, by CPU model.
+    pub mitigations: Vec<Mitigation>,
+}
+
+/// A test guest's answers on both.
+#[derive(Clone, Debug, Serialize)]
+pub struct Conformance {
+    /// The guest.
+    pub guest: String,
+    /// What it is about.
+    pub about: String,
+    /// Its verdict on the reference; none where it runs on Xenolith only.
+    pub reference: Option<String>,
+    /// Its verdict on Xenolith.
+    pub xenolith: String,
+    /// Answers that are the same.
+    pub same: usize,
+    /// Answers that differ as `allowed-differences.toml` says.
+    pub allowed: usize,
+    /// Answers that differ.
+    pub differing: Vec<String>,
+    /// What else is wrong with Xenolith's run.
+    pub complaints: Vec<String>,
+}
+
+impl Conformance {
+    /// Whether nothing is wrong.
+    pub fn passed(&self) -> bool {
+        self.differing.is_empty() && self.complaints.is_empty()
+    }
+}
+
+/// What an operation costs, in instructions.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cost {
+    /// The guest that measures it.
+    pub guest: String,
+    /// The operation.
+    pub name: String,
+    /// On Xen 4.17.
+    pub xen_4_17: Option<u64>,
+    /// On Xen 4.20.
+    pub xen_4_20: Option<u64>,
+    /// On Xenolith.
+    pub xenolith: Option<u64>,
+}
+
+impl Cost {
+    /// The better Xen's figure.
+    pub fn mark(&self) -> Option<u64> {
+        [self.xen_4_17, self.xen_4_20].into_iter().flatten().min()
+    }
+
+    /// Xenolith's figure as a part of it.
+    pub fn ratio(&self) -> Option<f64> {
+        Some(self.xenolith? as f64 / self.mark()?.max(1) as f64)
+    }
+}
+
+/// A boot of dom0: seconds on the clock from power-on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Boot {
+    /// On what.
+    pub on: String,
+    /// Stages one after the other: name, seconds.
+    pub stages: Vec<(String, f64)>,
+}
+
+impl Boot {
+    /// Seconds in all.
+    pub fn total(&self) -> f64 {
+        self.stages.iter().map(|(_, seconds)| seconds).sum()
+    }
+}
+
+/// Where the machine's memory is, in KiB.
+#[derive(Clone, Debug, Serialize)]
+pub struct Memory {
+    /// On what.
+    pub on: String,
+    /// What the firmware gave.
+    pub total: u64,
+    /// dom0's.
+    pub dom0: u64,
+    /// The free heap.
+    pub free: u64,
+}
+
+impl Memory {
+    /// The hypervisor's own.
+    pub fn own(&self) -> u64 {
+        self.total.saturating_sub(self.dom0).saturating_sub(self.free)
+    }
+}
+
+/// An image's size in bytes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Image {
+    /// Of what.
+    pub of: String,
+    /// As the loader puts it into memory.
+    pub plain: u64,
+    /// By `gzip -9`.
+    pub compressed: u64,
+}
+
+/// What a hypervisor's boot log says about mitigations.
+#[derive(Clone, Debug, Serialize)]
+pub struct Mitigation {
+    /// The hypervisor.
+    pub on: String,
+    /// QEMU's CPU model.
+    pub cpu: String,
+    /// The lines.
+    pub lines: Vec<String>,
+}
+
+impl Outcome {
+    /// Answers that are the same, and those that differ as allowed.
+    pub fn answers(&self) -> (usize, usize) {
+        self.conformance.iter().fold((0, 0), |(same, allowed), row| (same + row.same, allowed + row.allowed))
+    }
+
+    /// Ratio of a figure of Xenolith's row to the first row's.
+    pub fn ratio<Row>(rows: &[Row], figure: impl Fn(&Row) -> f64) -> Option<f64> {
+        let (first, last) = (rows.first()?, rows.last()?);
+        (rows.len() > 1).then(|| figure(last) / figure(first))
+    }
+
+    /// A complaint if the hypervisor takes more memory than the reference.
+    pub fn heavier_than_xen(&self) -> Vec<String> {
+        let ratio = Self::ratio(&self.memory, |memory| memory.own() as f64);
+        ratio.filter(|ratio| *ratio > 1.0).map(|ratio| format!("memory: {ratio:.2} of Xen's")).into_iter().collect()
+    }
+}
