@@ -2,7 +2,7 @@
 #: limit = 400
 config small 'cap = 50'
 told create xl create small.cfg
-rounds=100 bad=0 round=0
+rounds=40 bad=0 round=0
 while [ $round -lt $rounds ]; do
     round=$((round + 1))
     last=$(for i in 1 2 3; do echo "$i some words"; done | sed 's/some/any/' | awk '{ print $1, $2 }' | sort | tail -n 1)
