@@ -69,6 +69,9 @@ impl Bitset {
     /// The highest member below `limit`.
     #[inline]
     pub fn highest_below(&self, limit: usize) -> Option<usize> {
+        if self.is_empty() {
+            return None;
+        }
         let mut index = limit;
         let mut level = 0;
         // Up: find a level on which a member lies left of the limit's bit in the same word.
@@ -92,6 +95,13 @@ impl Bitset {
         Some(index)
     }
 
+    /// Whether it has no member: the one word of the highest level says so.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.word(self.depth - 1, 0) == 0
+    }
+
+    #[inline]
     fn word(&self, level: usize, index: usize) -> u64 {
         self.levels.get(level).and_then(|words| words.get(index)).copied().unwrap_or(0)
     }

@@ -16,10 +16,22 @@ pub struct Order(pub u8);
 /// Largest block: 2^18 frames, 1 GiB, as in Xen's interface.
 pub const MAX_ORDER: Order = Order(18);
 
+/// Where an aligned block stands in the map: its words, and its bits in each of them.
+#[inline]
+fn map_place(first: Mfn, order: Order) -> (core::ops::Range<usize>, u64) {
+    let word = (first.0 / 64) as usize;
+    match 1_u64.checked_shl(1 << order.0.min(6)) {
+        Some(limit) => (word..word + 1, (limit - 1) << (first.0 % 64)),
+        None => (word..word + (1 << (order.0 - 6)), u64::MAX),
+    }
+}
+
 /// All free frames of the machine.
 pub struct FrameAllocator {
     /// One set of block numbers for each order, smallest first.
     free_blocks: Vec<Bitset>,
+    /// One bit for each frame: whether it is free. Says at once what the sets say together.
+    free_map: Vec<u64>,
     free_frames: u64,
     frames: u64,
 }
@@ -32,7 +44,11 @@ impl FrameAllocator {
         for order in 0..=MAX_ORDER.0 {
             free_blocks.push(Bitset::new((frames >> order) as usize + 1)?);
         }
-        Ok(Self { free_blocks, free_frames: 0, frames })
+        let words = frames.div_ceil(64) as usize;
+        let mut free_map = Vec::new();
+        free_map.try_reserve_exact(words).map_err(|_| Errno::ENOMEM)?;
+        free_map.resize(words, 0);
+        Ok(Self { free_blocks, free_map, free_frames: 0, frames })
     }
 
     /// Number of free frames.
@@ -49,7 +65,9 @@ impl FrameAllocator {
             set.remove(block);
             let first = (block as u64) << size;
             self.free_frames -= 1 << order.0;
-            return Ok(self.keep_upper_part(first, size, order));
+            let kept = self.keep_upper_part(first, size, order);
+            self.mark(kept, order, |word, bits| *word &= !bits);
+            return Ok(kept);
         }
         // No whole block fits below the limit, but the upper part of one that straddles it cannot either: its lower
         // half is a block of the next smaller order that was looked for too. So there is none.
@@ -90,9 +108,10 @@ impl FrameAllocator {
         if first.0 & ((1 << order.0) - 1) != 0 || first.0 + (1 << order.0) > self.frames {
             return Err(Errno::EINVAL);
         }
-        if self.is_free(first) {
+        if self.is_any_free(first, order) {
             return Err(Errno::EBUSY);
         }
+        self.mark(first, order, |word, bits| *word |= bits);
         self.free_frames += 1 << order.0;
         let mut block = (first.0 >> order.0) as usize;
         let last = usize::from(MAX_ORDER.0);
@@ -107,9 +126,25 @@ impl FrameAllocator {
         Ok(())
     }
 
-    /// Whether the frame is in a free block.
+    /// Whether the frame is free.
     pub fn is_free(&self, frame: Mfn) -> bool {
-        self.free_blocks.iter().enumerate().any(|(size, set)| set.contains((frame.0 >> size) as usize))
+        self.is_any_free(frame, Order(0))
+    }
+
+    /// Whether a frame of an aligned block is free.
+    #[inline]
+    fn is_any_free(&self, first: Mfn, order: Order) -> bool {
+        let (words, bits) = map_place(first, order);
+        self.free_map.get(words).is_some_and(|words| words.iter().any(|word| word & bits != 0))
+    }
+
+    /// Changes the bits of an aligned block.
+    #[inline]
+    fn mark(&mut self, first: Mfn, order: Order, change: impl Fn(&mut u64, u64)) {
+        let (words, bits) = map_place(first, order);
+        for word in self.free_map.get_mut(words).into_iter().flatten() {
+            change(word, bits);
+        }
     }
 
     /// Adds the frames of a range at start-up, in the largest aligned blocks.

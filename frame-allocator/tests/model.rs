@@ -86,3 +86,22 @@ fn highest_addresses_go_first() {
     assert_eq!(allocator.allocate(Order(0), Mfn(u64::MAX)), Ok(Mfn(0xFFF)));
     assert_eq!(allocator.allocate(Order(4), Mfn(0x100)), Ok(Mfn(0xF0)));
 }
+
+#[test]
+fn a_block_with_a_free_frame_in_it_is_not_taken_back() {
+    let mut allocator = FrameAllocator::new(1 << 12).unwrap();
+    allocator.add_range(0..1 << 12).unwrap();
+    for order in [1, 5, 6, 7, 9] {
+        let first = allocator.allocate(Order(order), Mfn(u64::MAX)).unwrap();
+        let inside = Mfn(first.0 + (1 << order) - 1);
+        assert!(!allocator.is_free(first) && !allocator.is_free(inside));
+        allocator.free(inside, Order(0)).unwrap();
+        let before = allocator.free_frames();
+        assert_eq!(allocator.free(first, Order(order)), Err(abi::Errno::EBUSY));
+        assert_eq!(allocator.free_frames(), before);
+        for frame in first.0..inside.0 {
+            allocator.free(Mfn(frame), Order(0)).unwrap();
+        }
+    }
+    assert_eq!(allocator.free_frames(), 1 << 12);
+}

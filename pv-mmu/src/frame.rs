@@ -18,7 +18,8 @@ pub struct FrameInfo {
     pub(crate) type_word: AtomicU64,
     /// The flush clock when the last type reference or the last reference went: older translations may be stale.
     stamp: AtomicU32,
-    /// Entries of a busy or partial table that hold references, from slot 0 up.
+    /// Entries of a busy or partial table that hold references, from slot 0 up. Of a free frame: whose content it still
+    /// has, a domain's number and one, or 0 when that is not known or nobody's to see.
     progress: AtomicU32,
     /// Neighbours in a [`crate::FrameList`], under that list's lock.
     pub(crate) next: AtomicU32,
@@ -96,7 +97,20 @@ impl FrameInfo {
         self.reference.store(ReferenceWord::new(DomainId::IO, 0, 0).0, Release);
     }
 
-    /// Gives a free, scrubbed and flushed frame to `owner`, with the allocation as its only reference.
+    /// Whether a free frame holds nothing but what `domain` had in it when it gave the frame back.
+    #[inline]
+    pub fn has_content_of(&self, domain: DomainId) -> bool {
+        self.progress.load(Relaxed) == u32::from(domain.0) + 1
+    }
+
+    /// A free frame was the hypervisor's own: its content is nobody's to see.
+    #[inline]
+    pub fn forget_content(&self) {
+        self.progress.store(0, Relaxed);
+    }
+
+    /// Gives a free, scrubbed and flushed frame to `owner`, with the allocation as its only reference. A frame with
+    /// [`Self::has_content_of`] the owner need not be scrubbed.
     pub fn assign(&self, owner: DomainId) {
         self.assert_free();
         self.type_word.store(TypeWord::new(FrameType::None, 0).0, Relaxed);
@@ -116,10 +130,13 @@ impl FrameInfo {
         self.reference.store(ReferenceWord::new(owner, flags, 1).0, Release);
     }
 
-    /// Takes a frame without references back into the allocator's hands: no owner. Errors: none; a frame with
-    /// references is a broken invariant.
+    /// Takes a frame without references back into the allocator's hands: no owner, but a note of whose content it has.
+    /// Errors: none; a frame with references is a broken invariant.
     pub fn reset(&self) {
-        self.assert_free();
+        let last = self.reference();
+        assert!(last.count() == 0, "frame is in use");
+        let former = if last.is_xen_heap() { 0 } else { u32::from(last.owner().0) + 1 };
+        self.progress.store(former, Relaxed);
         self.type_word.store(0, Relaxed);
         self.reference.store(ReferenceWord::new(DomainId::INVALID, 0, 0).0, Release);
     }
@@ -130,12 +147,14 @@ impl FrameInfo {
 
     /// One more general reference if `owner` has the frame; the word before it.
     pub(crate) fn try_get_reference(&self, owner: DomainId) -> Option<ReferenceWord> {
-        while ReferenceWord(self.reference.load(Relaxed)).admits(owner) {
+        loop {
             if let Some(before) = self.try_get_reference_once(owner) {
                 return Some(before);
             }
+            if !ReferenceWord(self.reference.load(Relaxed)).admits(owner) {
+                return None;
+            }
         }
-        None
     }
 
     /// The same, in one attempt: `None` says that the long way must decide.
@@ -162,12 +181,14 @@ impl FrameInfo {
 
     /// One more type reference by the short way: the type is in place, or the frame is an unused writable one.
     pub(crate) fn try_get_type(&self, wanted: FrameType) -> bool {
-        while TypeWord(self.type_word.load(Relaxed)).admits(wanted) {
+        loop {
             if self.try_get_type_once(wanted) {
                 return true;
             }
+            if !TypeWord(self.type_word.load(Relaxed)).admits(wanted) {
+                return false;
+            }
         }
-        false
     }
 
     /// The same, in one attempt: `false` says that the long way must decide.

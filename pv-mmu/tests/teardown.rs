@@ -131,3 +131,26 @@ fn the_last_reference_frees() {
     assert_eq!(*world.freed.borrow(), [Mfn(1)]);
     assert_eq!(get_page(&world, Mfn(1), GUEST).err(), Some(Errno::EINVAL));
 }
+
+#[test]
+fn a_free_frame_tells_whose_content_it_has() {
+    use abi::DomainId;
+    use pv_mmu::FrameInfo;
+    let frame = FrameInfo::new();
+    assert!(!frame.has_content_of(GUEST) && !frame.has_content_of(DomainId::INVALID), "a fresh frame is nobody's");
+
+    let world = World::new();
+    world.give(GUEST, 1, 20);
+    let mfn = Mfn(9);
+    assert!(pv_mmu::release_allocation(&world, mfn, GUEST).is_ok());
+    let frame = world.frame(mfn);
+    assert!(frame.has_content_of(GUEST) && !frame.has_content_of(OTHER));
+    // The hypervisor had it in between.
+    frame.forget_content();
+    assert!(!frame.has_content_of(GUEST));
+
+    // What the hypervisor shares with a domain is not the domain's content.
+    frame.assign_shared(GUEST, SharedAccess::ReadWrite);
+    assert_eq!(release_shared(&world, mfn, GUEST), Ok(()));
+    assert!(!world.frame(mfn).has_content_of(GUEST));
+}

@@ -8,7 +8,7 @@ use abi::{Errno, Mfn, Result};
 use frame_allocator::{FrameAllocator, Order};
 use locks::{Level, Lock};
 
-use super::{boot_frames::BootFrames, entry, heap, layout, tables, window};
+use super::{boot_frames::BootFrames, entry, frame_table, heap, layout, tables, window};
 use crate::arch::control;
 
 /// Who hands out frames: nobody, the boot ranges, then the allocator.
@@ -73,9 +73,24 @@ pub fn allocate_zeroed() -> Result<Mfn> {
     Ok(frame)
 }
 
-/// Gives frames back. The caller owned them and no translation to them is left on any CPU.
-#[inline]
+/// Gives frames of the hypervisor's own back. The caller owned them and no translation to them is left on any CPU.
 pub fn free(first: Mfn, order: Order) {
+    for frame in first.0..first.0 + (1 << order.0) {
+        if let Some(info) = frame_table::frames().get(Mfn(frame)) {
+            info.forget_content();
+        }
+    }
+    give_back(first, order);
+}
+
+/// Gives a frame back that a domain had; its record says whose content it still has.
+#[inline]
+pub fn free_used(frame: Mfn) {
+    give_back(frame, Order(0));
+}
+
+#[inline]
+fn give_back(first: Mfn, order: Order) {
     if let Source::Buddy(allocator) = &mut *SOURCE.lock() {
         let returned = allocator.free(first, order);
         assert!(returned.is_ok(), "frame {first:?} was given back twice");

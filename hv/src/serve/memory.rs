@@ -96,7 +96,7 @@ impl ReservationHost for Caller<'_> {
         let count = 1 << order.0;
         domain.memory.charge(count)?;
         let taken = claims::admit(&domain.memory, count).and_then(|admission| {
-            let first = recycle::take(order, limit(placement))?;
+            let first = recycle::take_for(domain.id, order, limit(placement))?;
             admission.settle();
             Ok(first)
         });
