@@ -17,7 +17,7 @@ use core::sync::atomic::{
 use super::{local_apic, vector::Vector};
 use crate::{
     arch::control,
-    cpu::{self, Cpu, features},
+    cpu::{self, Cpu, features, record::MAX_CPUS},
 };
 
 static CLOCK: AtomicU32 = AtomicU32::new(1);
@@ -33,9 +33,26 @@ impl CpuMask {
     }
 
     /// Members, ascending.
+    #[inline]
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..cpu::count()).filter(move |&index| self.contains(index))
+        bits(self.0).map(|bit| bit as usize)
     }
+
+    /// Those of its members that exist.
+    fn present(self) -> Self {
+        Self(self.0 & u64::MAX.checked_shr((MAX_CPUS - cpu::count()) as u32).unwrap_or(0))
+    }
+}
+
+/// The bits that are set, ascending.
+#[inline]
+pub fn bits(mask: u64) -> impl Iterator<Item = u32> {
+    let mut rest = mask;
+    core::iter::from_fn(move || {
+        let next = (rest != 0).then_some(rest.trailing_zeros());
+        rest &= rest.wrapping_sub(1);
+        next
+    })
 }
 
 /// The flush clock now.
@@ -113,7 +130,7 @@ pub fn on(set: CpuMask) {
     let this = cpu::this();
     let mut waiting = 0_u64;
     let mut targets = [0_u32; 64];
-    for index in set.iter().filter(|&index| index != this.index) {
+    for index in set.present().iter().filter(|&index| index != this.index) {
         let Some(other) = cpu::by_index(index).filter(|other| other.is_online()) else { continue };
         request(other);
         waiting |= 1 << index;
@@ -141,7 +158,7 @@ pub fn on(set: CpuMask) {
 
 /// The CPUs of the set that have not flushed since the clock stood at `stamp`.
 pub fn stale_since(set: CpuMask, stamp: u32) -> CpuMask {
-    let stale = set.iter().filter(|&index| {
+    let stale = set.present().iter().filter(|&index| {
         cpu::by_index(index).is_some_and(|cpu| cpu.is_online() && cpu.flushed_at.load(Acquire) <= stamp)
     });
     CpuMask(stale.fold(0, |mask, index| mask | 1 << index))

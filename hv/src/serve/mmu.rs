@@ -85,7 +85,7 @@ impl MmuCalls for Caller<'_> {
 
     fn flush_vcpus(&self, first: u32, mask: u64, scope: FlushScope) {
         let mut wanted = CpuMask(0);
-        for bit in (0..64).filter(|bit| mask >> bit & 1 != 0) {
+        for bit in flush::bits(mask) {
             if let Some(vcpu) = first.checked_add(bit).and_then(|id| self.domain.vcpu(VcpuId(id))) {
                 let processor = vcpu.processor.load(core::sync::atomic::Ordering::Acquire);
                 wanted.0 |= 1 << (processor & 63);

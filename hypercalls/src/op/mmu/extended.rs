@@ -81,15 +81,15 @@ impl<H: MmuCalls> Extended<'_, H> {
 
     /// Requests about the calling vCPU that cannot be preempted.
     fn apply_to_self(&mut self, request: MmuextOp) -> Result<()> {
-        let page = page_scope(request.linear_address());
+        let page = || page_scope(request.linear_address());
         match request.command {
             MmuextCommand::TLB_FLUSH_LOCAL => self.owed.local(FlushScope::Everything),
             MmuextCommand::TLB_FLUSH_ALL => self.owed.domain(FlushScope::Everything),
             MmuextCommand::TLB_FLUSH_MULTI => self.flush_vcpus(request, FlushScope::Everything)?,
-            MmuextCommand::INVLPG_LOCAL => page.into_iter().for_each(|page| self.owed.local(page)),
-            MmuextCommand::INVLPG_ALL => page.into_iter().for_each(|page| self.owed.domain(page)),
+            MmuextCommand::INVLPG_LOCAL => page().into_iter().for_each(|page| self.owed.local(page)),
+            MmuextCommand::INVLPG_ALL => page().into_iter().for_each(|page| self.owed.domain(page)),
             // The bitmap is looked at even where the address has no translation to lose.
-            MmuextCommand::INVLPG_MULTI => self.flush_vcpus(request, page.unwrap_or(FlushScope::Everything))?,
+            MmuextCommand::INVLPG_MULTI => self.flush_vcpus(request, page().unwrap_or(FlushScope::Everything))?,
             MmuextCommand::FLUSH_CACHE if !self.host.may_flush_caches() => return Err(Errno::EACCES),
             MmuextCommand::FLUSH_CACHE => self.host.flush_cache_local(),
             MmuextCommand::FLUSH_CACHE_GLOBAL if !self.host.may_flush_caches() => return Err(Errno::EINVAL),
@@ -99,10 +99,12 @@ impl<H: MmuCalls> Extended<'_, H> {
         Ok(())
     }
 
+    #[inline(never)]
     fn pin(&self, mfn: Mfn, level: FrameType) -> Step {
         pv_mmu::pin(self.host, mfn, self.owner, level)
     }
 
+    #[inline(never)]
     fn new_kernel_root(&self, root: Mfn) -> Step {
         let old = self.host.kernel_root();
         if old != root {
@@ -115,6 +117,7 @@ impl<H: MmuCalls> Extended<'_, H> {
         Ok(())
     }
 
+    #[inline(never)]
     fn new_user_root(&self, root: Mfn) -> Step {
         let root = (root.0 != 0).then_some(root);
         let old = self.host.user_root();
@@ -137,6 +140,7 @@ impl<H: MmuCalls> Extended<'_, H> {
     }
 
     /// No entries may be anywhere.
+    #[inline(never)]
     fn set_ldt(&self, base: GuestVirtual, entries: u32) -> Result<()> {
         if entries == 0 {
             self.host.set_ldt(GuestVirtual(0), 0);
@@ -150,6 +154,7 @@ impl<H: MmuCalls> Extended<'_, H> {
     }
 
     /// Clears a page that is or can be writable, or copies another of the same owner there.
+    #[inline(never)]
     fn overwrite(&self, to: Mfn, from: Option<Mfn>) -> Result<()> {
         let source = match from {
             Some(from) => Some((from, pv_mmu::get_page(self.host, from, self.owner)?)),
@@ -172,6 +177,7 @@ impl<H: MmuCalls> Extended<'_, H> {
 }
 
 /// Requests that act on the calling vCPU or its domain only.
+#[inline(always)]
 fn is_for_self(command: MmuextCommand) -> bool {
     matches!(
         command,
