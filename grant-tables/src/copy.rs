@@ -83,27 +83,24 @@ impl<'h, H: Contents> Side<'h, H> {
         }
     }
 
-    /// The domain whose frame a target is; none is looked up for a target that is pinned already.
+    /// The domain whose frame a target is; `None` for a target that is pinned already: there is nothing left to do.
     /// Errors: `BAD_DOMAIN`, `PERMISSION_DENIED` for a frame unless it is the caller's, named as `DOMID_SELF`.
     #[inline]
-    fn lender(&mut self, target: Target) -> Result<Lender<H::Domain>, GrantStatus> {
+    fn lender(&mut self, target: Target) -> Result<Option<Lender<H::Domain>>, GrantStatus> {
         if self.has(target) {
-            return Ok(Lender::Own);
+            return Ok(None);
         }
         let lender = self.domains.lender(self.host, target.domain).ok_or(GrantStatus::BAD_DOMAIN)?;
         if target.is_reference || target.domain == DomainId::SELF {
-            Ok(lender)
+            Ok(Some(lender))
         } else {
             Err(GrantStatus::PERMISSION_DENIED)
         }
     }
 
-    /// Makes `target` the side's frame; keeps the one of the operation before if it is the same.
-    #[inline]
+    /// Makes `target` the side's frame in place of the one of the operation before.
+    #[inline(never)]
     fn pin(&mut self, target: Target, lender: Lender<H::Domain>) -> Result<(), GrantStatus> {
-        if self.has(target) {
-            return Ok(());
-        }
         self.release();
         let frame = if target.is_reference {
             self.pin_entry(lender.table(self.host), GrantRef(target.number as u32))?
@@ -160,8 +157,12 @@ impl<'h, H: Contents> CopyBatch<'h, H> {
         let from_lender = self.source.lender(from)?;
         let to = Target::decode(&operation.destination, operation.flags.contains(CopyFlags::DEST_GREF));
         let to_lender = self.destination.lender(to)?;
-        self.source.pin(from, from_lender)?;
-        self.destination.pin(to, to_lender)?;
+        if let Some(lender) = from_lender {
+            self.source.pin(from, lender)?;
+        }
+        if let Some(lender) = to_lender {
+            self.destination.pin(to, lender)?;
+        }
 
         let length = usize::from(operation.length);
         let from_offset = usize::from(operation.source.offset);
