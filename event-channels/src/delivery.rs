@@ -25,7 +25,7 @@ pub(crate) struct Raised {
 
 impl<P: Platform> Ports<P> {
     /// Makes the event of a port pending. The caller holds the port's lock or that of the port's peer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set_pending(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
         match self.event_abi() {
             EventAbi::TwoLevel => self.two_level_set_pending(number, port),

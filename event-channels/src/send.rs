@@ -24,7 +24,7 @@ pub enum PirqRaise<P: Platform> {
 impl<P: Platform> Ports<P> {
     /// `EVTCHNOP_send`. An unbound port swallows the event. Errors: `EINVAL` invalid or closed port, the hypervisor's own,
     /// VIRQ or physical interrupt.
-    #[inline]
+    #[inline(always)]
     pub fn send(self: &Arc<Self>, number: Number) -> Result<Wake<P>> {
         let port = self.valid_port(number)?;
         let binding = port.binding.lock();

@@ -33,13 +33,22 @@ impl<P: Platform> Ports<P> {
         let Some(word) = self.shared.pending.get(word) else {
             return Wake::nobody();
         };
-        let already = word.fetch_or(bit, SeqCst) & bit != 0;
+        // Decided at once, which lets it be one instruction.
+        if word.fetch_or(bit, SeqCst) & bit != 0 {
+            full_fence();
+            return if self.event_abi() == EventAbi::Fifo { self.changed_over(number, port) } else { Wake::nobody() };
+        }
         full_fence();
         if self.event_abi() == EventAbi::Fifo {
-            // The guest has just changed over, and may have looked at this word for the last time.
-            return self.fifo_set_pending(number, port);
+            return self.changed_over(number, port);
         }
-        if already { Wake::nobody() } else { self.two_level_newly_pending(number, port) }
+        self.two_level_newly_pending(number, port)
+    }
+
+    /// The guest has just changed over to the other ABI, and may have looked at its words for the last time.
+    #[cold]
+    fn changed_over(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
+        self.fifo_set_pending(number, port)
     }
 
     #[inline(never)]
@@ -57,13 +66,18 @@ impl<P: Platform> Ports<P> {
         let Some(mask) = self.shared.mask.get(word) else {
             return Wake::nobody();
         };
-        let was_masked = mask.fetch_and(!bit, SeqCst) & bit != 0;
+        if mask.fetch_and(!bit, SeqCst) & bit == 0 {
+            return Wake::nobody();
+        }
         full_fence();
+        if !self.two_level_is_pending(number) {
+            return Wake::nobody();
+        }
         let vcpu = port.notify().vcpu();
         let Some(slot) = self.vcpu(vcpu) else {
             return Wake::nobody();
         };
-        let upcall = was_masked && self.two_level_is_pending(number) && slot.delivery.lock().select(word);
+        let upcall = slot.delivery.lock().select(word);
         self.wake_for(vcpu, slot, Raised { newly: false, upcall }, number)
     }
 

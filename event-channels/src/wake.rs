@@ -82,7 +82,7 @@ impl<P: Platform> Wake<P> {
     }
 
     /// Hands out each kick, with no lock of this crate held.
-    #[inline]
+    #[inline(always)]
     pub fn discharge(self, mut kick: impl FnMut(Kick<P::Target>)) {
         match self.0 {
             Kicks::Nobody => {}

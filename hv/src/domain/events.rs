@@ -97,7 +97,7 @@ pub trait Kicked {
 }
 
 impl Kicked for Wake<HvPlatform> {
-    #[inline]
+    #[inline(always)]
     fn kick(self) {
         self.discharge(|kick| {
             // The hypervisor has no consumers of its own yet, so there is only one kind of kick.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// An event has come for the vCPU: wake it, or make it look.
-#[inline]
+#[inline(never)]
 pub fn event(vcpu: &'static Vcpu) {
     const SLEEPING: RunFlags = RunFlags(RunFlags::BLOCKED.0 | RunFlags::POLLING.0);
     if vcpu.run_flags.load(Acquire) & SLEEPING.0 != 0 {

@@ -40,47 +40,55 @@ pub trait EventHost {
 }
 
 /// event_channel_op(32). Errors: `ENOSYS` for an unknown operation, `EFAULT`, else as the operations say.
-#[inline]
+#[inline(always)]
 pub fn event_channel<H>(host: &H, operation: EventChannelOperation, argument: GuestHandle<u8>) -> Reply
 where
     H: EventHost + GuestMemory + Preemption + Policy,
 {
     match operation {
-        EventChannelOperation::SEND => {
+        EventChannelOperation::SEND => alone(host, argument, |host, argument| {
             let Send { port } = guest::read(host, argument.cast())?;
             host.wake(host.ports().send(port)?);
-        }
-        EventChannelOperation::UNMASK => {
+            Ok(())
+        }),
+        EventChannelOperation::UNMASK => alone(host, argument, |host, argument| {
             let Unmask { port } = guest::read(host, argument.cast())?;
             host.wake(host.ports().unmask(port)?);
-        }
-        EventChannelOperation::BIND_INTERDOMAIN => bind_interdomain(host, argument.cast())?,
-        EventChannelOperation::BIND_VIRQ => bind_virq(host, argument.cast())?,
-        EventChannelOperation::BIND_PIRQ => bind_pirq(host, argument.cast())?,
-        EventChannelOperation::CLOSE => {
+            Ok(())
+        }),
+        EventChannelOperation::BIND_INTERDOMAIN => alone(host, argument.cast(), bind_interdomain),
+        EventChannelOperation::BIND_VIRQ => alone(host, argument.cast(), bind_virq),
+        EventChannelOperation::BIND_PIRQ => alone(host, argument.cast(), bind_pirq),
+        EventChannelOperation::CLOSE => alone(host, argument, |host, argument| {
             let Close { port } = guest::read(host, argument.cast())?;
-            host.ports().close(port, &own_pirqs(host))?;
-        }
-        EventChannelOperation::STATUS => status(host, argument.cast())?,
-        EventChannelOperation::ALLOC_UNBOUND => alloc_unbound(host, argument.cast())?,
-        EventChannelOperation::BIND_IPI => bind_ipi(host, argument.cast())?,
-        EventChannelOperation::BIND_VCPU => {
+            host.ports().close(port, &own_pirqs(host))
+        }),
+        EventChannelOperation::STATUS => alone(host, argument.cast(), status),
+        EventChannelOperation::ALLOC_UNBOUND => alone(host, argument.cast(), alloc_unbound),
+        EventChannelOperation::BIND_IPI => alone(host, argument.cast(), bind_ipi),
+        EventChannelOperation::BIND_VCPU => alone(host, argument, |host, argument| {
             let BindVcpu { port, vcpu } = guest::read(host, argument.cast())?;
-            host.ports().bind_vcpu(port, vcpu, &own_pirqs(host))?;
-        }
-        EventChannelOperation::RESET => return reset(host, argument, ResetStart::Fresh),
-        EventChannelOperation::RESET_CONTINUATION => return reset(host, argument, ResetStart::Continued),
-        EventChannelOperation::INIT_CONTROL => init_control(host, argument.cast())?,
-        EventChannelOperation::EXPAND_ARRAY => {
+            host.ports().bind_vcpu(port, vcpu, &own_pirqs(host))
+        }),
+        EventChannelOperation::RESET => reset(host, argument, ResetStart::Fresh),
+        EventChannelOperation::RESET_CONTINUATION => reset(host, argument, ResetStart::Continued),
+        EventChannelOperation::INIT_CONTROL => alone(host, argument.cast(), init_control),
+        EventChannelOperation::EXPAND_ARRAY => alone(host, argument, |host, argument| {
             let ExpandArray { array_gfn } = guest::read(host, argument.cast())?;
-            host.ports().expand_array(|| host.pin_event_page(array_gfn), |wake| host.wake(wake))?;
-        }
-        EventChannelOperation::SET_PRIORITY => {
+            host.ports().expand_array(|| host.pin_event_page(array_gfn), |wake| host.wake(wake))
+        }),
+        EventChannelOperation::SET_PRIORITY => alone(host, argument, |host, argument| {
             let SetPriority { port, priority } = guest::read(host, argument.cast())?;
-            host.ports().set_priority(port, priority)?;
-        }
-        _ => return Err(Errno::ENOSYS.into()),
+            host.ports().set_priority(port, priority)
+        }),
+        _ => Err(Errno::ENOSYS.into()),
     }
+}
+
+/// One operation, out of line: none pays for the stack and the registers that another needs.
+#[inline(never)]
+fn alone<H, T>(host: &H, argument: GuestHandle<T>, work: impl FnOnce(&H, GuestHandle<T>) -> Result<()>) -> Reply {
+    work(host, argument)?;
     Ok(0)
 }
 
