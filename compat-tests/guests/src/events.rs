@@ -15,11 +15,13 @@ static DELIVERED: [AtomicU32; COUNTED] = [const { AtomicU32::new(0) }; COUNTED];
 static UPCALLS: AtomicU32 = AtomicU32::new(0);
 
 /// An event channel operation on an argument block; gives back the call's result.
+#[inline(always)]
 pub fn operation<const N: usize>(command: u64, argument: &mut Buffer<N>) -> i64 {
     call2(number::EVENT_CHANNEL_OP, command, argument.address())
 }
 
 /// Allocates a port bound to nothing yet, for `remote` to bind.
+#[inline(always)]
 pub fn alloc_unbound(remote: u16) -> Result<u32, i64> {
     let mut argument = Buffer::<8>::new().u16(0, number::DOMID_SELF as u16).u16(2, remote);
     match operation(event::ALLOC_UNBOUND, &mut argument) {
@@ -38,6 +40,7 @@ pub fn bind_virq(virq: u32, vcpu: u32) -> Result<u32, i64> {
 }
 
 /// Makes an IPI port of a vCPU.
+#[inline(always)]
 pub fn bind_ipi(vcpu: u32) -> Result<u32, i64> {
     let mut argument = Buffer::<8>::new().u32(0, vcpu);
     match operation(event::BIND_IPI, &mut argument) {
@@ -56,6 +59,7 @@ pub fn bind_interdomain(domain: u16, port: u32) -> Result<u32, i64> {
 }
 
 /// Operations whose argument is just a port: close, send, unmask.
+#[inline(always)]
 pub fn on_port(command: u64, port: u32) -> i64 {
     operation(command, &mut Buffer::<4>::new().u32(0, port))
 }
