@@ -85,12 +85,13 @@ impl GuestVirtual {
     }
 
     /// Whether `len` bytes from here are canonical and clear of the hypervisor's range; for none, whether the address is.
+    #[inline(always)]
     pub const fn is_guest_range(self, len: u64) -> bool {
-        let Some(end) = self.0.checked_add(len) else {
-            return false;
-        };
-        // Below the hole: up to the end of the lower half. Above it: to the very top. Never across.
-        (self.0 < LOWER_HALF_END && end <= LOWER_HALF_END) || self.0 >= HYPERVISOR_END
+        // Above the hole: up to the very top. Below it: up to the end of the lower half. Never across.
+        if self.0 >= HYPERVISOR_END {
+            return self.0 <= u64::MAX - len;
+        }
+        self.0 < LOWER_HALF_END && len <= LOWER_HALF_END - self.0
     }
 }
 

@@ -14,6 +14,20 @@ pub trait GuestMemory {
     fn copy_in(&self, from: GuestVirtual, to: &mut [u8]) -> Result<()>;
     /// Writes all of `from` to guest memory at `to`.
     fn copy_out(&self, to: GuestVirtual, from: &[u8]) -> Result<()>;
+
+    /// [`Self::copy_in`] for one value, whose size is known when this is compiled: a host may know a shorter way.
+    #[inline(always)]
+    fn copy_value_in<T: FromBytes + IntoBytes>(&self, from: GuestVirtual) -> Result<T> {
+        let mut value = T::new_zeroed();
+        self.copy_in(from, value.as_mut_bytes())?;
+        Ok(value)
+    }
+
+    /// [`Self::copy_out`] for one value.
+    #[inline(always)]
+    fn copy_value_out<T: IntoBytes + Immutable>(&self, to: GuestVirtual, value: &T) -> Result<()> {
+        self.copy_out(to, value.as_bytes())
+    }
 }
 
 /// Whether the caller has used up its turn: an interrupt, a wake-up or a timer wants this CPU.
@@ -23,16 +37,17 @@ pub trait Preemption {
 }
 
 /// Copies one `T` in. Errors: `EFAULT`.
-#[inline]
-pub fn read<T: FromBytes + IntoBytes>(memory: &(impl GuestMemory + ?Sized), handle: GuestHandle<T>) -> Result<T> {
-    let mut value = T::new_zeroed();
-    copy_in_bytes(memory, handle.address(), value.as_mut_bytes())?;
-    Ok(value)
+#[inline(always)]
+pub fn read<T: FromBytes + IntoBytes>(memory: &impl GuestMemory, handle: GuestHandle<T>) -> Result<T> {
+    if !handle.address().is_guest_range(size_of::<T>() as u64) {
+        return Err(Errno::EFAULT);
+    }
+    memory.copy_value_in(handle.address())
 }
 
 /// Copies one `T` into a place that exists already, for those too large to travel. Errors: `EFAULT`.
 pub fn read_into<T: FromBytes + IntoBytes>(
-    memory: &(impl GuestMemory + ?Sized),
+    memory: &impl GuestMemory,
     handle: GuestHandle<T>,
     value: &mut T,
 ) -> Result<()> {
@@ -40,18 +55,17 @@ pub fn read_into<T: FromBytes + IntoBytes>(
 }
 
 /// Copies one `T` out. Errors: `EFAULT`.
-#[inline]
-pub fn write<T: IntoBytes + Immutable>(
-    memory: &(impl GuestMemory + ?Sized),
-    handle: GuestHandle<T>,
-    value: &T,
-) -> Result<()> {
-    copy_out_bytes(memory, handle.address(), value.as_bytes())
+#[inline(always)]
+pub fn write<T: IntoBytes + Immutable>(memory: &impl GuestMemory, handle: GuestHandle<T>, value: &T) -> Result<()> {
+    if !handle.address().is_guest_range(size_of::<T>() as u64) {
+        return Err(Errno::EFAULT);
+    }
+    memory.copy_value_out(handle.address(), value)
 }
 
 /// Copies elements `first..first + into.len()` of an array in. Errors: `EFAULT`.
 pub fn read_array<T: FromBytes + IntoBytes>(
-    memory: &(impl GuestMemory + ?Sized),
+    memory: &impl GuestMemory,
     handle: GuestHandle<T>,
     first: u64,
     into: &mut [T],
@@ -72,7 +86,7 @@ pub fn check_array<T>(handle: GuestHandle<T>, count: u64) -> Result<()> {
 
 /// Copies plain bytes in. Errors: `EFAULT`.
 #[inline]
-pub fn copy_in_bytes(memory: &(impl GuestMemory + ?Sized), from: GuestVirtual, to: &mut [u8]) -> Result<()> {
+pub fn copy_in_bytes(memory: &impl GuestMemory, from: GuestVirtual, to: &mut [u8]) -> Result<()> {
     if !from.is_guest_range(to.len() as u64) {
         return Err(Errno::EFAULT);
     }
@@ -81,7 +95,7 @@ pub fn copy_in_bytes(memory: &(impl GuestMemory + ?Sized), from: GuestVirtual, t
 
 /// Copies plain bytes out. Errors: `EFAULT`.
 #[inline]
-pub fn copy_out_bytes(memory: &(impl GuestMemory + ?Sized), to: GuestVirtual, from: &[u8]) -> Result<()> {
+pub fn copy_out_bytes(memory: &impl GuestMemory, to: GuestVirtual, from: &[u8]) -> Result<()> {
     if !to.is_guest_range(from.len() as u64) {
         return Err(Errno::EFAULT);
     }

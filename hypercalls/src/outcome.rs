@@ -50,7 +50,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// The outcome of a reply to hypercall number `call`.
+    #[inline(always)]
     pub fn of(reply: Reply, call: u32) -> Self {
+        // Success first, rather than a jump table.
+        if let Ok(value) = reply {
+            return Outcome::Done(value);
+        }
+        core::hint::cold_path();
         match reply {
             Ok(value) => Outcome::Done(value),
             Err(Failure::Errno(errno)) => Outcome::Done(errno.to_register()),

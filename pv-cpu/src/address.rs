@@ -22,8 +22,8 @@ pub const fn is_guest_address(address: u64) -> bool {
 /// Whether `len` bytes (at least one) from `start` are canonical, not the hypervisor's, and do not wrap.
 #[inline(always)]
 pub const fn is_guest_span(start: u64, len: u64) -> bool {
-    let Some(last) = start.checked_add(len - 1) else {
-        return false;
-    };
-    last < LOWER_HALF_END || start >= HYPERVISOR_END
+    if start >= HYPERVISOR_END {
+        return start <= u64::MAX - (len - 1);
+    }
+    start < LOWER_HALF_END && len <= LOWER_HALF_END - start
 }

@@ -66,7 +66,7 @@ struct Interrupted {
 /// its error code is recomputed here, because the guest kernel is user code to the CPU.
 ///
 /// Errors: the guest must be crashed.
-#[inline]
+#[inline(always)]
 pub fn exception<C: GuestContext>(
     cpu: &mut VirtualCpu,
     registers: &mut Registers,
@@ -352,6 +352,7 @@ fn enter<C: GuestContext, const WORDS: usize>(
         rflags |= flags::INTERRUPT;
     }
     if context.iopl_view() == IoplView::Architectural {
+        core::hint::cold_path();
         rflags |= cpu.iopl_flags();
     }
     let words = frame(Interrupted {

@@ -90,7 +90,7 @@ pub struct InstructionBytes {
 
 impl InstructionBytes {
     /// Fetches from `linear` to the end of the page, at most 15 bytes. Errors: the fault to raise.
-    #[inline]
+    #[inline(always)]
     pub fn fetch(source: &mut impl Fetch, linear: u64) -> Result<Self, Exception> {
         let mut bytes = [0; MAX_LENGTH];
         let in_page = (PAGE_MASK + 1 - (linear & PAGE_MASK)) as usize;

@@ -10,13 +10,14 @@ use crate::flags;
 use crate::registers::Registers;
 use crate::selector::{FLAT_CODE_64, FLAT_STACK};
 
-/// How to go back.
+/// How to go back; the exit stub knows the values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub enum ReturnPath {
-    /// SYSRET: the flat selectors, a canonical rip, no RF, rcx and r11 free to be overwritten.
-    Sysret,
     /// IRET.
-    Iret,
+    Iret = 0,
+    /// SYSRET: the flat selectors, a canonical rip, no RF, rcx and r11 free to be overwritten.
+    Sysret = 1,
 }
 
 /// What must never be loaded.
@@ -39,11 +40,19 @@ pub const fn check_return(registers: &Registers) -> Result<ReturnPath, Violation
     if registers.rflags & !flags::GUEST_OWNED != flags::GUEST_FORCED {
         return Err(Violation::Flags(registers.rflags));
     }
-    if registers.cs == FLAT_CODE_WORD && registers.ss == FLAT_STACK_WORD {
-        let sysret = registers.may_sysret() && is_canonical(registers.rip) && registers.rflags & flags::RESUME == 0;
-        return Ok(if sysret { ReturnPath::Sysret } else { ReturnPath::Iret });
+    // The ordinary case in one comparison each.
+    if registers.cs != FLAT_CODE_WORD {
+        core::hint::cold_path();
+        return check_selectors(registers);
     }
-    check_selectors(registers)
+    if registers.ss != FLAT_STACK_WORD {
+        core::hint::cold_path();
+        return check_selectors(registers);
+    }
+    if registers.may_sysret() && is_canonical(registers.rip) && registers.rflags & flags::RESUME == 0 {
+        return Ok(ReturnPath::Sysret);
+    }
+    Ok(ReturnPath::Iret)
 }
 
 #[inline(never)]

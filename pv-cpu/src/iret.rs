@@ -18,14 +18,15 @@ pub const IN_SYSCALL: u64 = 1 << 8;
 /// frame's IF.
 ///
 /// Errors: the guest must be crashed.
-#[inline]
+#[inline(always)]
 pub fn iret<C: GuestContext>(cpu: &mut VirtualCpu, registers: &mut Registers, context: &mut C) -> Result<(), Crash> {
     let at = registers.rsp;
-    let mut frame = [0; 9];
-    if !is_guest_span(at, 72) || context.read_stack(at, &mut frame).is_err() {
+    if !is_guest_span(at, 72) {
         return Err(Crash::IretFrameUnreadable(at));
     }
-    let [rax, r11, rcx, how, rip, cs, rflags, rsp, ss] = frame;
+    let Ok([rax, r11, rcx, how, rip, cs, rflags, rsp, ss]) = context.read_iret_frame(at) else {
+        return Err(Crash::IretFrameUnreadable(at));
+    };
     if cs & 3 == 3 {
         if !context.switch_to_user() {
             return Err(Crash::NoUserPageTable);
@@ -33,6 +34,7 @@ pub fn iret<C: GuestContext>(cpu: &mut VirtualCpu, registers: &mut Registers, co
         cpu.mode = Mode::User;
     }
     if context.iopl_view() == IoplView::Architectural {
+        core::hint::cold_path();
         cpu.iopl = ((rflags & flags::IOPL) >> flags::IOPL_SHIFT) as u8;
     }
     registers.rax = rax;

@@ -154,6 +154,7 @@ pub trait GuestContext {
     fn switch_to_user(&mut self) -> bool;
     /// Writes words to the current address space with ring-3 rights; the range is clear of the hypervisor.
     fn write_stack<const WORDS: usize>(&mut self, to: u64, words: &[u64; WORDS]) -> Result<(), Unreachable>;
-    /// Reads words from the current address space with ring-3 rights; the range is clear of the hypervisor.
-    fn read_stack<const WORDS: usize>(&mut self, from: u64, words: &mut [u64; WORDS]) -> Result<(), Unreachable>;
+    /// Reads the nine words of an iret frame from the current address space with ring-3 rights; the range is clear of the
+    /// hypervisor.
+    fn read_iret_frame(&mut self, from: u64) -> Result<[u64; 9], Unreachable>;
 }

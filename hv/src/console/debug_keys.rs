@@ -50,10 +50,10 @@ fn describe(vcpu: &Vcpu) {
         vcpu.id,
         vcpu.processor.load(Relaxed),
         if vcpu.running.load(Relaxed) { 'T' } else { 'F' },
-        vcpu.run_flags.load(Relaxed),
+        vcpu.run_flags().0,
         vcpu.info().upcall_pending.load(Relaxed),
         vcpu.info().upcall_mask.load(Relaxed),
-        vcpu.pending.load(Relaxed),
+        vcpu.pending().0,
     );
 }
 

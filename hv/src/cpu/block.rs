@@ -134,10 +134,8 @@ impl CpuInfo {
     /// The record other CPUs can see.
     #[inline(always)]
     pub fn cpu(&self) -> &'static Cpu {
-        match self.cpu.get() {
-            Some(cpu) => cpu,
-            None => unreachable_cpu(),
-        }
+        // SAFETY: `install` puts it there before its CPU runs on the block, and nothing takes it away.
+        unsafe { self.cpu.get().unwrap_unchecked() }
     }
 
     /// The vCPU this CPU serves, if any.
@@ -151,12 +149,6 @@ impl CpuInfo {
     pub fn set_current(&self, vcpu: Option<&'static Vcpu>) {
         self.current.set(vcpu);
     }
-}
-
-#[cold]
-#[expect(clippy::panic, reason = "a broken invariant of ours, before or beyond any guest")]
-fn unreachable_cpu() -> ! {
-    panic!("a CPU runs without its record")
 }
 
 /// Where the main stack of a CPU starts, aligned as after a call has pushed its return address.

@@ -39,7 +39,7 @@ impl RunFlags {
     pub const PAUSED: RunFlags = RunFlags(1 << 3);
 }
 
-/// What the vCPU must do before it enters its guest again; bits of [`Vcpu::pending`].
+/// What the vCPU must do before it enters its guest again; see [`Vcpu::note`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PendingWork(pub u32);
 
@@ -52,6 +52,10 @@ impl PendingWork {
     pub const FAILSAFE: PendingWork = PendingWork(1 << 3);
     /// It has polled; the poll is over when it runs again.
     pub const POLL: PendingWork = PendingWork(1 << 2);
+
+    const fn in_attention(self) -> u64 {
+        (self.0 as u64) << 32
+    }
 }
 
 /// A vCPU as everybody sees it.
@@ -60,10 +64,9 @@ pub struct Vcpu {
     pub domain: &'static Domain,
     /// Its number there.
     pub id: VcpuId,
-    /// [`RunFlags`].
-    pub run_flags: AtomicU32,
-    /// [`PendingWork`].
-    pub pending: AtomicU32,
+    /// What keeps it from entering its guest at once: [`RunFlags`] in the low half, [`PendingWork`] in the high half. One
+    /// word, so that the gate looks once.
+    attention: AtomicU64,
     /// Whether it was given its first context.
     pub initialised: AtomicBool,
     /// CPU whose run queue it belongs to.
@@ -125,8 +128,7 @@ impl Vcpu {
         Ok(Self {
             domain,
             id,
-            run_flags: AtomicU32::new(RunFlags::DOWN.0),
-            pending: AtomicU32::new(0),
+            attention: AtomicU64::new(u64::from(RunFlags::DOWN.0)),
             initialised: AtomicBool::new(false),
             processor: AtomicU32::new(0),
             running: AtomicBool::new(false),
@@ -178,25 +180,47 @@ impl Vcpu {
         unsafe { &mut *self.state.get() }
     }
 
+    /// Whether it may enter its guest as far as it alone is concerned: it is runnable, and no work is noted.
+    #[inline(always)]
+    pub fn is_undisturbed(&self) -> bool {
+        self.attention.load(Acquire) == 0
+    }
+
+    /// The reasons why it may not run.
+    #[inline]
+    pub fn run_flags(&self) -> RunFlags {
+        RunFlags(self.attention.load(Acquire) as u32)
+    }
+
     /// Whether nothing keeps it from running.
     #[inline]
     pub fn is_runnable(&self) -> bool {
-        self.run_flags.load(Acquire) == 0
+        self.run_flags().0 == 0
     }
 
     /// Sets reasons not to run; those that stood before.
     pub fn stop(&self, flags: RunFlags) -> RunFlags {
-        RunFlags(self.run_flags.fetch_or(flags.0, AcqRel))
+        RunFlags(self.attention.fetch_or(u64::from(flags.0), AcqRel) as u32)
     }
 
     /// Clears reasons not to run; those that stood before.
     pub fn release(&self, flags: RunFlags) -> RunFlags {
-        RunFlags(self.run_flags.fetch_and(!flags.0, AcqRel))
+        RunFlags(self.attention.fetch_and(!u64::from(flags.0), AcqRel) as u32)
     }
 
     /// Notes work for the next entry; true when it was not noted before.
     pub fn note(&self, work: PendingWork) -> bool {
-        self.pending.fetch_or(work.0, AcqRel) & work.0 == 0
+        self.attention.fetch_or(work.in_attention(), AcqRel) & work.in_attention() == 0
+    }
+
+    /// The work that is noted.
+    pub fn pending(&self) -> PendingWork {
+        PendingWork((self.attention.load(Acquire) >> 32) as u32)
+    }
+
+    /// Takes the work that is noted.
+    pub fn take_pending(&self) -> PendingWork {
+        PendingWork((self.attention.fetch_and(u64::from(u32::MAX), AcqRel) >> 32) as u32)
     }
 }
 

@@ -22,9 +22,29 @@ use crate::{
     serve::{Caller, areas, boundary, failsafe},
 };
 
-/// Leaves to the guest. The value tells the stub how: 1 by SYSRET, 0 by IRET.
-#[inline]
-pub fn leave() -> u8 {
+/// The short way through the gate, for a vCPU that was just served: nothing waits for it or its CPU but perhaps an event
+/// to announce, and its registers may be loaded. `None`: it must take the long way, [`leave`], which looks at everything again.
+#[inline(always)]
+pub fn pass(caller: &mut Caller<'_>) -> Option<ReturnPath> {
+    let vcpu = caller.vcpu;
+    if block::this_info().cpu().work.load(Relaxed) != 0 || !vcpu.is_undisturbed() {
+        core::hint::cold_path();
+        return None;
+    }
+    if vcpu.info().upcall_due() {
+        boundary::run(caller, upcall);
+        // The frame may have faulted, which stops the domain. Read anew: a register kept for it would cost every entry.
+        if !caller.vcpu.is_undisturbed() {
+            core::hint::cold_path();
+            return None;
+        }
+    }
+    check_return(caller.registers).ok()
+}
+
+/// Leaves to the guest.
+#[inline(never)]
+pub fn leave() -> ReturnPath {
     let info = block::this_info();
     loop {
         if info.cpu().work.load(Relaxed) != 0 || info.current().is_none_or(|vcpu| !vcpu.is_runnable()) {
@@ -34,7 +54,7 @@ pub fn leave() -> u8 {
         // SAFETY: 1. entry handlers have dropped theirs; this is what handles the entry from here on.
         let registers = unsafe { block::registers() };
         let Some(mut caller) = Caller::current(registers) else { continue };
-        if caller.vcpu.pending.load(Relaxed) != 0 {
+        if !caller.vcpu.is_undisturbed() {
             boundary::run(&mut caller, pending);
             if !caller.vcpu.is_runnable() {
                 continue;
@@ -48,18 +68,18 @@ pub fn leave() -> u8 {
             }
         }
         match check_return(caller.registers) {
-            Ok(ReturnPath::Sysret) => return 1,
-            Ok(ReturnPath::Iret) => return 0,
+            Ok(path) => return path,
             Err(violation) => boundary::refuse_return(&mut caller, violation),
         }
     }
 }
 
 /// Delivers an event upcall.
+#[inline(never)]
 fn upcall(caller: &mut Caller<'_>) {
     hit(Point::UPCALL);
-    let (state, registers, mut context) = caller.split();
-    if let Err(crash) = bounce::event(&mut state.virtual_cpu, registers, &mut context) {
+    let (cpu, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::event(cpu, registers, &mut context) {
         caller.crash(crash.reason());
     }
 }
@@ -67,7 +87,7 @@ fn upcall(caller: &mut Caller<'_>) {
 /// What waits for the vCPU other than events.
 #[cold]
 fn pending(caller: &mut Caller<'_>) {
-    let work = caller.vcpu.pending.swap(0, core::sync::atomic::Ordering::AcqRel);
+    let work = caller.vcpu.take_pending().0;
     if work & PendingWork::AREAS.0 != 0 {
         areas::update(caller);
     }
@@ -79,8 +99,8 @@ fn pending(caller: &mut Caller<'_>) {
         caller.vcpu.time.lock().poll = None;
     }
     if work & PendingWork::NMI.0 != 0 {
-        let (state, registers, mut context) = caller.split();
-        match bounce::asynchronous(&mut state.virtual_cpu, registers, &mut context, AsyncException::Nmi) {
+        let (cpu, registers, mut context) = caller.split();
+        match bounce::asynchronous(cpu, registers, &mut context, AsyncException::Nmi) {
             // A blocked one waits; the gate tries again at each pass until the handler has returned by iret.
             Ok(Delivery::Blocked) => drop(caller.vcpu.note(PendingWork::NMI)),
             Ok(Delivery::Entered | Delivery::Dropped) => {}

@@ -3,4 +3,5 @@
 pub mod from_guest;
 pub mod from_hypervisor;
 pub mod gate;
+pub mod guest_access;
 pub mod stubs;

@@ -164,14 +164,15 @@ entry_vectors:
     jmp   entry_on_own_stack
     .elseif vector == 1
     jmp   entry_debug
+    .elseif vector < 32 || vector == {system_call_vector}
+    jmp   entry_exception
     .else
-    jmp   entry_common
+    jmp   entry_interrupt
     .endif
     .set vector, vector + 1
 .endr
 
-.balign 16
-entry_common:
+.macro SERVE function
     CLAC_SITE
     cld
     SAVE_REGISTERS
@@ -179,8 +180,17 @@ entry_common:
     sub   $8, %rsp
     testb $3, 136(%rdi)
     jz    entry_from_hypervisor
-    call  {from_guest}
+    call  \function
     jmp   entry_leave
+.endm
+
+.balign 16
+entry_exception:
+    SERVE {exception}
+
+.balign 16
+entry_interrupt:
+    SERVE {interrupt}
 
 entry_from_hypervisor:
     call  {from_hypervisor}
@@ -205,7 +215,7 @@ entry_debug:
     .endr
     pop   %rax
     lea   {debug_distance}(%rsp), %rsp
-    jmp   entry_common
+    jmp   entry_exception
 
 # NMI, double fault and machine check have stacks of their own and return to exactly where they came from.
 .balign 16

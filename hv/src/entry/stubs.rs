@@ -4,15 +4,22 @@
 
 #![expect(unsafe_code, reason = "assembly entry points")]
 
-use pv_cpu::registers::Registers;
+use pv_cpu::{exit::ReturnPath, registers::Registers};
 
-use super::{from_guest, from_hypervisor};
-use crate::{arch::descriptors::selector, cpu::block, serve::Caller};
+use super::{from_guest, from_hypervisor, gate};
+use crate::{
+    arch::descriptors::selector,
+    cpu::block,
+    serve::{Caller, traps},
+};
 
 /// Offsets inside the SYSCALL page.
 const COMPAT_ENTRY: u64 = 64;
 const SYSCALL_POINTER: u64 = 128;
 const COMPAT_POINTER: u64 = 136;
+
+/// `int 0x80`, whose stub is an exception's.
+const SYSTEM_CALL_VECTOR: u32 = traps::SYSTEM_CALL_VECTOR;
 
 /// `Registers::entry_vector` of entries that are no vector.
 const SYSCALL: u32 = Registers::SYSCALL;
@@ -28,13 +35,15 @@ core::arch::global_asm!(
     flat_code = const selector::GUEST_CODE_64,
     flat_code32 = const selector::GUEST_CODE_32,
     syscall_vector = const SYSCALL,
+    system_call_vector = const SYSTEM_CALL_VECTOR,
     compat_vector = const 0,
     sysenter_vector = const 0,
     sysenter_flags = const 0x202,
     from_syscall = sym from_guest::syscall,
     from_compat_syscall = sym from_guest::compat_syscall,
     from_sysenter = sym from_guest::sysenter,
-    from_guest = sym from_guest::vector,
+    exception = sym from_guest::exception,
+    interrupt = sym from_guest::interrupt,
     from_hypervisor = sym from_hypervisor::vector,
     on_own_stack = sym from_hypervisor::on_own_stack,
     restart = sym from_guest::restart,
@@ -92,13 +101,18 @@ impl SavedRegisters {
         unsafe { (*self.0).rflags &= !TRAP };
     }
 
-    /// Serves the vCPU that this CPU came from, if there is one. The reference to the registers ends with `work`.
+    /// Serves the vCPU that this CPU came from, if there is one, and goes through the gate. The reference to the registers
+    /// ends before the gate's long way opens them again.
     #[inline(always)]
-    pub fn serve(self, work: impl FnOnce(&mut Caller<'_>)) {
-        // SAFETY: from a guest the words are the CPU's register file, which the gate opens after this has returned.
+    pub fn serve(self, work: impl FnOnce(&mut Caller<'_>)) -> ReturnPath {
+        // SAFETY: from a guest the words are the CPU's register file, which `gate::leave` opens after this is over.
         if let Some(mut caller) = Caller::current(unsafe { &mut *self.0 }) {
             work(&mut caller);
+            if let Some(path) = gate::pass(&mut caller) {
+                return path;
+            }
         }
+        gate::leave()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 #[inline(never)]
 pub fn event(vcpu: &'static Vcpu) {
     const SLEEPING: RunFlags = RunFlags(RunFlags::BLOCKED.0 | RunFlags::POLLING.0);
-    if vcpu.run_flags.load(Acquire) & SLEEPING.0 != 0 {
+    if vcpu.run_flags().0 & SLEEPING.0 != 0 {
         release(vcpu, SLEEPING);
     } else if vcpu.running.load(Acquire) {
         look(vcpu);

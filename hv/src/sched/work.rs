@@ -138,7 +138,7 @@ fn steal(cpu: &'static Cpu) -> bool {
 
 /// Books the state a vCPU is in after it stopped running.
 fn leave(vcpu: &'static Vcpu, now: u64) {
-    let flags = vcpu.run_flags.load(Relaxed);
+    let flags = vcpu.run_flags().0;
     let state = if flags == 0 {
         Runstate::RUNNABLE
     } else if flags & (RunFlags::DOWN.0 | RunFlags::PAUSED.0) != 0 {

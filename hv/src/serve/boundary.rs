@@ -4,6 +4,9 @@
 //! crashed, and the gate goes on to somebody else. A CPU fault in hypervisor code does the same by unwinding the whole
 //! stack ([`contain_fault`]). Outside (boot, scheduler, idle, interrupts) both stop the machine.
 
+use alloc::boxed::Box;
+use core::any::Any;
+
 use pv_cpu::exit::Violation;
 
 use super::Caller;
@@ -12,10 +15,16 @@ use crate::{cpu::block, entry::stubs};
 /// Runs `serve` for the caller; what goes wrong in it costs the caller's domain.
 #[inline(always)]
 pub fn run(caller: &mut Caller<'_>, serve: impl FnOnce(&mut Caller<'_>)) {
-    let result = unwinding::panic::catch_unwind(core::panic::AssertUnwindSafe(|| serve(caller)));
-    if result.is_err() {
-        contain(caller);
+    if let Err(panic) = unwinding::panic::catch_unwind(core::panic::AssertUnwindSafe(|| serve(caller))) {
+        contain_panic(caller, panic);
     }
+}
+
+/// Takes the panic along, so that nothing of it is left to do, and no register to keep for it, where it was caught.
+#[cold]
+fn contain_panic(caller: &mut Caller<'_>, panic: Box<dyn Any + Send>) {
+    contain(caller);
+    drop(panic);
 }
 
 #[cold]

@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "takes the current vCPU's state")]
 
-use pv_cpu::registers::Registers;
+use pv_cpu::{registers::Registers, vcpu::VirtualCpu};
 
 use super::guest_context::Context;
 use crate::{
@@ -38,9 +38,9 @@ impl<'a> Caller<'a> {
 
     /// The three parts that trap delivery works on.
     #[inline(always)]
-    pub fn split(&mut self) -> (&mut VcpuState, &mut Registers, Context) {
-        let context = Context::new(self.vcpu, self.state.kernel_root.get(), self.state.user_root.get());
-        (self.state, self.registers, context)
+    pub fn split(&mut self) -> (&mut VirtualCpu, &mut Registers, Context<'_>) {
+        let context = Context::new(self.vcpu, &self.state.kernel_root, &self.state.user_root);
+        (&mut self.state.virtual_cpu, self.registers, context)
     }
 
     /// Crashes the domain: prints why and where, then stops all its vCPUs.

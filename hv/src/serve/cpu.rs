@@ -53,9 +53,9 @@ impl CpuHost for Caller<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn return_from_trap(&mut self) -> Result<(), Crash> {
-        let (state, registers, mut context) = self.split();
-        iret::iret(&mut state.virtual_cpu, registers, &mut context)
+        let (cpu, registers, mut context) = self.split();
+        iret::iret(cpu, registers, &mut context)
     }
 }

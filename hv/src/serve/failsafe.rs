@@ -17,9 +17,14 @@ pub fn return_failed(at_fault: Registers) -> ! {
     *registers = at_fault;
     (registers.rip, registers.cs, registers.rflags, registers.rsp, registers.ss) = frame;
     if let Some(mut caller) = Caller::current(registers) {
-        super::boundary::run(&mut caller, traps::exception);
+        super::boundary::run(&mut caller, raise);
     }
     stubs::leave()
+}
+
+/// The exception that the IRET met. A function of its own, so that the boundary of the entries has theirs for itself.
+fn raise(caller: &mut Caller<'_>) {
+    traps::exception(caller);
 }
 
 /// Enters the guest's failsafe callback after its selectors could not be loaded; it hears what they were.
@@ -29,8 +34,8 @@ pub fn selectors_refused(caller: &mut Caller<'_>) {
 }
 
 fn tell(caller: &mut Caller<'_>, selectors: bounce::DataSelectors) {
-    let (state, registers, mut context) = caller.split();
-    if let Err(crash) = bounce::failsafe(&mut state.virtual_cpu, registers, &mut context, selectors) {
+    let (cpu, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::failsafe(cpu, registers, &mut context, selectors) {
         caller.crash(crash.reason());
     }
 }

@@ -4,6 +4,8 @@
 
 #![expect(unsafe_code, reason = "loads the guest's page tables and swaps its GS bases")]
 
+use core::cell::Cell;
+
 use abi::Mfn;
 use pv_cpu::vcpu::{GuestContext, IoplView, Unreachable};
 use zerocopy::IntoBytes;
@@ -11,7 +13,7 @@ use zerocopy::IntoBytes;
 use crate::{
     arch::control,
     domain::{Domain, Vcpu},
-    entry::stubs,
+    entry::{guest_access::Words, stubs},
     fail_point::{Point, hit},
 };
 
@@ -19,16 +21,16 @@ use crate::{
 const ARCHITECTURAL_IOPL: u32 = 4;
 
 /// See the module.
-pub struct Context {
+pub struct Context<'a> {
     vcpu: &'static Vcpu,
-    kernel_root: Option<Mfn>,
-    user_root: Option<Mfn>,
+    kernel_root: &'a Cell<Option<Mfn>>,
+    user_root: &'a Cell<Option<Mfn>>,
 }
 
-impl Context {
+impl<'a> Context<'a> {
     /// The context of the current vCPU with these top-level tables.
     #[inline(always)]
-    pub fn new(vcpu: &'static Vcpu, kernel_root: Option<Mfn>, user_root: Option<Mfn>) -> Self {
+    pub fn new(vcpu: &'static Vcpu, kernel_root: &'a Cell<Option<Mfn>>, user_root: &'a Cell<Option<Mfn>>) -> Self {
         Self { vcpu, kernel_root, user_root }
     }
 }
@@ -45,7 +47,7 @@ fn load(root: Mfn) {
     control::swap_gs();
 }
 
-impl GuestContext for Context {
+impl GuestContext for Context<'_> {
     #[inline(always)]
     fn upcall_mask(&self) -> u8 {
         self.vcpu.info().upcall_mask.load(core::sync::atomic::Ordering::Relaxed)
@@ -63,14 +65,14 @@ impl GuestContext for Context {
 
     #[inline]
     fn switch_to_kernel(&mut self) {
-        if let Some(root) = self.kernel_root {
+        if let Some(root) = self.kernel_root.get() {
             load(root);
         }
     }
 
     #[inline]
     fn switch_to_user(&mut self) -> bool {
-        match self.user_root {
+        match self.user_root.get() {
             Some(root) => {
                 load(root);
                 true
@@ -79,15 +81,21 @@ impl GuestContext for Context {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_stack<const WORDS: usize>(&mut self, to: u64, words: &[u64; WORDS]) -> Result<(), Unreachable> {
         hit(Point::BOUNCE);
-        if stubs::copy_to_guest(to, words.as_bytes()) { Ok(()) } else { Err(Unreachable) }
+        // One of the three is the array itself; which one is known when this is compiled.
+        let written = match words.as_slice() {
+            &[a, b, c, d, e, f, g] => [a, b, c, d, e, f, g].write(to),
+            &[a, b, c, d, e, f, g, h] => [a, b, c, d, e, f, g, h].write(to),
+            words => stubs::copy_to_guest(to, words.as_bytes()),
+        };
+        if written { Ok(()) } else { Err(Unreachable) }
     }
 
-    #[inline]
-    fn read_stack<const WORDS: usize>(&mut self, from: u64, words: &mut [u64; WORDS]) -> Result<(), Unreachable> {
+    #[inline(always)]
+    fn read_iret_frame(&mut self, from: u64) -> Result<[u64; 9], Unreachable> {
         hit(Point::IRET);
-        if stubs::copy_from_guest(words.as_mut_bytes(), from) { Ok(()) } else { Err(Unreachable) }
+        Words::read(from).ok_or(Unreachable)
     }
 }

@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::{GuestVirtual, MachineAddress, Mfn};
 use pv_cpu::{
     cpuid::Moment,
-    decode::{Fetch, Segment, Unmapped},
+    decode::{Fetch, MAX_LENGTH, Segment, Unmapped},
     exception::page_fault,
     machine_check::MachineCheck,
     msr::{ReadAction, WriteAction},
@@ -27,7 +27,7 @@ use crate::{
         features,
     },
     domain::{Domain, Vcpu, VcpuState},
-    entry::stubs,
+    entry::{guest_access::Words, stubs},
     interrupt::flush,
     memory::mmu::{Machine, show_machine_to_physical},
 };
@@ -98,8 +98,18 @@ impl Instructions<'_> {
 }
 
 impl Fetch for Instructions<'_> {
-    #[inline]
+    #[inline(always)]
     fn fetch(&mut self, from: u64, into: &mut [u8]) -> Result<(), Unmapped> {
+        // A whole instruction as two words, where they do not cross into the next page.
+        if let Ok(whole) = <&mut [u8; MAX_LENGTH]>::try_from(&mut *into)
+            && from & 0xFFF <= 0xFF0
+            && GuestVirtual(from).is_guest_range(16)
+            && let Some([low, high]) = <[u64; 2]>::read(from)
+            && let Some(bytes) = (u128::from(high) << 64 | u128::from(low)).to_le_bytes().first_chunk()
+        {
+            *whole = *bytes;
+            return Ok(());
+        }
         self.read(from, into)
     }
 }

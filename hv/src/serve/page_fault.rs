@@ -18,7 +18,7 @@ use crate::{
 const PROTECTION_WRITE: u32 = page_fault::PRESENT | page_fault::WRITE;
 
 /// One page fault at `address`.
-#[inline]
+#[inline(never)]
 pub fn handle(caller: &mut Caller<'_>, address: u64, error_code: u32) {
     hit(Point::PAGE_FAULT);
     let hypervisor = (layout::MACHINE_TO_PHYSICAL..abi::frame::HYPERVISOR_END).contains(&address);
@@ -33,7 +33,7 @@ pub fn handle(caller: &mut Caller<'_>, address: u64, error_code: u32) {
         return;
     }
     caller.vcpu.info().cr2.store(address, Relaxed);
-    traps::raise(caller, Vector::PAGE_FAULT, error_code);
+    traps::raise_page_fault(caller, error_code);
 }
 
 /// A fault in the vCPU's own GDT/LDT window, which the CPU touches on the guest's behalf. True when it was resolved or

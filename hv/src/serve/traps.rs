@@ -15,34 +15,48 @@ use crate::{
 /// `int 0x80`, which has a gate of its own.
 pub const SYSTEM_CALL_VECTOR: u32 = 0x80;
 
-/// One exception.
-#[inline]
+/// One exception. Those with work of their own are out of line, so that none pays for the registers of another.
+#[inline(always)]
 pub fn exception(caller: &mut Caller<'_>) {
     // Only an entry by SYSCALL leaves rcx and r11 free; the stubs store the plain vector otherwise.
     let vector = caller.registers.entry_vector;
     let error_code = caller.registers.error_code;
     hit(Point::exception(vector));
+    if vector == u32::from(Vector::PAGE_FAULT.0) {
+        return page_fault::handle(caller, control::read_cr2(), error_code);
+    }
     match vector {
-        14 => page_fault::handle(caller, control::read_cr2(), error_code),
         13 => general_protection(caller, error_code),
         6 => invalid_opcode(caller),
         1 => debug_trap(caller),
         7 => no_device(caller),
-        SYSTEM_CALL_VECTOR => {
-            let (state, registers, mut context) = caller.split();
-            if let Err(crash) = bounce::int_80(&mut state.virtual_cpu, registers, &mut context) {
-                caller.crash(crash.reason());
-            }
-        }
+        SYSTEM_CALL_VECTOR => int_80(caller),
         _ => raise(caller, Vector(vector as u8), error_code),
     }
 }
 
+#[inline(never)]
+fn int_80(caller: &mut Caller<'_>) {
+    let (cpu, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::int_80(cpu, registers, &mut context) {
+        caller.crash(crash.reason());
+    }
+}
+
 /// Raises an exception in the guest.
-#[inline]
+#[inline(never)]
 pub fn raise(caller: &mut Caller<'_>, vector: Vector, error_code: u32) {
-    let (state, registers, mut context) = caller.split();
-    if let Err(crash) = bounce::exception(&mut state.virtual_cpu, registers, &mut context, vector, error_code) {
+    let (cpu, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::exception(cpu, registers, &mut context, vector, error_code) {
+        caller.crash(crash.reason());
+    }
+}
+
+/// Raises a page fault in the guest; CR2 is in its vcpu_info.
+#[inline(always)]
+pub fn raise_page_fault(caller: &mut Caller<'_>, error_code: u32) {
+    let (cpu, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::exception(cpu, registers, &mut context, Vector::PAGE_FAULT, error_code) {
         caller.crash(crash.reason());
     }
 }
@@ -61,26 +75,28 @@ fn finish(caller: &mut Caller<'_>, outcome: Emulation) {
 }
 
 fn raise_debug(caller: &mut Caller<'_>, causes: u64) {
-    let (state, registers, mut context) = caller.split();
-    if let Err(crash) = bounce::debug(&mut state.virtual_cpu, registers, &mut context, causes) {
+    let (cpu, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::debug(cpu, registers, &mut context, causes) {
         caller.crash(crash.reason());
     }
 }
 
 /// #GP: an instruction to emulate when the code is 0, `int n` when it names the IDT, else the guest's own.
+#[inline(never)]
 fn general_protection(caller: &mut Caller<'_>, error_code: u32) {
     if error_code == 0 {
         let outcome = emulate::privileged(caller);
         finish(caller, outcome);
         return;
     }
-    let (state, registers, mut context) = caller.split();
-    if let Err(crash) = bounce::software_interrupt(&mut state.virtual_cpu, registers, &mut context, error_code) {
+    let (cpu, registers, mut context) = caller.split();
+    if let Err(crash) = bounce::software_interrupt(cpu, registers, &mut context, error_code) {
         caller.crash(crash.reason());
     }
 }
 
 /// #UD: perhaps the prefix that asks for CPUID.
+#[inline(never)]
 fn invalid_opcode(caller: &mut Caller<'_>) {
     match emulate::forced(caller) {
         Some(outcome) => finish(caller, outcome),
@@ -88,6 +104,7 @@ fn invalid_opcode(caller: &mut Caller<'_>) {
     }
 }
 
+#[inline(never)]
 fn debug_trap(caller: &mut Caller<'_>) {
     const CAUSES: u64 = 0xE00F;
     let causes = debug::read_dr6() & CAUSES;
@@ -96,6 +113,7 @@ fn debug_trap(caller: &mut Caller<'_>) {
 }
 
 /// #NM: the guest has set TS; it is clear once its handler runs.
+#[inline(never)]
 fn no_device(caller: &mut Caller<'_>) {
     emulate::clear_task_switched(caller);
     raise(caller, Vector::NO_DEVICE, 0);

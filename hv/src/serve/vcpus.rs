@@ -69,7 +69,7 @@ impl VcpuHost for Caller<'_> {
     }
 
     fn vcpu_is_up(&self, vcpu: VcpuId) -> bool {
-        self.sibling(vcpu).run_flags.load(Acquire) & RunFlags::DOWN.0 == 0
+        self.sibling(vcpu).run_flags().0 & RunFlags::DOWN.0 == 0
     }
 
     fn vcpu_bring_up(&mut self, vcpu: VcpuId) {
@@ -80,7 +80,7 @@ impl VcpuHost for Caller<'_> {
         let target = self.sibling(vcpu);
         // Under the control lock, so that two vCPUs cannot each leave the other as the last.
         let control = self.domain.control.lock();
-        let is_down = |vcpu: &Vcpu| vcpu.run_flags.load(Acquire) & RunFlags::DOWN.0 != 0;
+        let is_down = |vcpu: &Vcpu| vcpu.run_flags().0 & RunFlags::DOWN.0 != 0;
         if is_down(target) {
             return TakenDown::Down;
         }

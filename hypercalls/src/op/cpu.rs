@@ -248,7 +248,7 @@ pub fn vm_assist(host: &mut impl CpuHost, command: AssistCommand, kind: Assist) 
 }
 
 /// iret(23): the registers come from the guest's stack; a multicall ends with it.
-#[inline]
+#[inline(always)]
 pub fn iret(host: &mut impl CpuHost) -> Outcome {
     match host.return_from_trap() {
         Ok(()) => Outcome::RegistersReplaced,
@@ -260,7 +260,7 @@ pub fn iret(host: &mut impl CpuHost) -> Outcome {
 pub const SEGMENT_ROWS: &[Row] = rows!(SegmentBase { works: FS GS_USER GS_KERNEL GS_USER_SELECTOR; });
 
 /// set_segment_base(25). Errors: `EINVAL` for a non-canonical base or an unknown register; a selector never fails.
-#[inline]
+#[inline(always)]
 pub fn set_segment_base(host: &mut impl CpuHost, which: SegmentBase, value: u64) -> Reply {
     let base = match which {
         SegmentBase::FS => Base::Fs,

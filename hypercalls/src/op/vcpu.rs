@@ -95,7 +95,7 @@ const PERIOD_MAX: u64 = u64::MAX >> 2;
 
 /// vcpu_op(24). Errors: `ENOENT` for a vCPU the domain does not have, `ENOSYS` for an unknown operation, `EFAULT`,
 /// else as the operations say.
-#[inline]
+#[inline(always)]
 pub fn vcpu<H>(host: &mut H, operation: VcpuOperation, vcpu: VcpuId, argument: GuestHandle<u8>) -> Reply
 where
     H: VcpuHost + SchedulerHost + GuestMemory,
@@ -103,6 +103,18 @@ where
     if !host.vcpu_exists(vcpu) {
         return Err(Errno::ENOENT.into());
     }
+    if operation == VcpuOperation::IS_UP {
+        return Ok(u64::from(host.vcpu_is_up(vcpu)));
+    }
+    operate(host, operation, vcpu, argument)
+}
+
+/// The operations that do more than look, on a vCPU that exists.
+#[inline(never)]
+fn operate<H>(host: &mut H, operation: VcpuOperation, vcpu: VcpuId, argument: GuestHandle<u8>) -> Reply
+where
+    H: VcpuHost + SchedulerHost + GuestMemory,
+{
     match operation {
         VcpuOperation::INITIALISE => return initialise(host, vcpu, argument),
         VcpuOperation::UP if !host.vcpu_is_initialised(vcpu) => return Err(Errno::EINVAL.into()),
@@ -112,7 +124,6 @@ where
                 host.shutdown(ShutdownReason::POWEROFF);
             }
         }
-        VcpuOperation::IS_UP => return Ok(u64::from(host.vcpu_is_up(vcpu))),
         VcpuOperation::GET_RUNSTATE_INFO => guest::write(host, argument.cast(), &host.vcpu_runstate(vcpu))?,
         VcpuOperation::REGISTER_RUNSTATE_MEMORY_AREA => {
             let request: RegisterRunstateMemoryArea = guest::read(host, argument.cast())?;

@@ -55,11 +55,12 @@ impl GuestContext for Context {
         Ok(())
     }
 
-    fn read_stack<const WORDS: usize>(&mut self, from: u64, words: &mut [u64; WORDS]) -> Result<(), Unreachable> {
-        for (at, word) in (from..).step_by(8).zip(words) {
+    fn read_iret_frame(&mut self, from: u64) -> Result<[u64; 9], Unreachable> {
+        let mut words = [0; 9];
+        for (at, word) in (from..).step_by(8).zip(&mut words) {
             *word = *self.memory.get(&at).ok_or(Unreachable)?;
         }
-        Ok(())
+        Ok(words)
     }
 }
 
