@@ -43,6 +43,13 @@ pub enum Segment {
 pub trait Fetch {
     /// Fills `into` from linear address `from`; the range lies in one page. Errors: the page cannot be read by ring 3.
     fn fetch(&mut self, from: u64, into: &mut [u8]) -> Result<(), Unmapped>;
+
+    /// Eight bytes from any linear address at once, lowest first. `None` where that is not possible, for whatever reason:
+    /// [`Self::fetch`] finds out.
+    #[inline(always)]
+    fn fetch_word(&mut self, _from: u64) -> Option<u64> {
+        None
+    }
 }
 
 /// A guest page could not be accessed; `code` holds the error-code bits beyond the kind of access (PRESENT or nothing).

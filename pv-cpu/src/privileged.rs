@@ -155,20 +155,14 @@ pub fn forced_emulation<H: PrivilegedHost>(
     registers: &mut Registers,
     host: &mut H,
 ) -> Option<Emulation> {
-    let found = InstructionBytes::fetch(host, registers.rip).and_then(|bytes| {
-        bytes.decode(host, |mut reader| {
-            for expected in FORCED_CPUID {
-                if reader.byte()? != expected {
-                    return Err(DecodeError::Unknown);
-                }
-            }
-            Ok(())
-        })
-    });
-    match found {
-        Ok(Some(())) => {}
-        Ok(None) => return None,
-        Err(fault) => return Some(Emulation::Fault(fault)),
+    match host.fetch_word(registers.rip).map(u64::to_le_bytes) {
+        Some([bytes @ .., _]) if bytes == FORCED_CPUID => {}
+        Some(_) => return None,
+        None => match find_forced(registers, host) {
+            Ok(Some(())) => {}
+            Ok(None) => return None,
+            Err(fault) => return Some(Emulation::Fault(fault)),
+        },
     }
     if cpu.mode == Mode::User && cpu.cpuid_faulting == CpuidFaulting::On {
         registers.rip = registers.rip.wrapping_add(5);
@@ -176,6 +170,19 @@ pub fn forced_emulation<H: PrivilegedHost>(
     }
     cpuid(cpu, registers, host, CpuidPath::Forced);
     Some(retire(registers, FORCED_CPUID.len() as u8, CodeWidth::Long, 0))
+}
+
+/// Whether the prefix and CPUID stand at rip, which may be near the end of a page or not mapped. Errors: the fetch's fault.
+#[cold]
+fn find_forced<H: PrivilegedHost>(registers: &Registers, host: &mut H) -> Result<Option<()>, Exception> {
+    InstructionBytes::fetch(host, registers.rip)?.decode(host, |mut reader| {
+        for expected in FORCED_CPUID {
+            if reader.byte()? != expected {
+                return Err(DecodeError::Unknown);
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Moves rip on; afterwards the instruction is over.

@@ -112,6 +112,13 @@ impl Fetch for Instructions<'_> {
         }
         self.read(from, into)
     }
+
+    #[inline(always)]
+    fn fetch_word(&mut self, from: u64) -> Option<u64> {
+        let is_possible = from & 0xFFF <= 0xFF8 && GuestVirtual(from).is_guest_range(8);
+        let [word] = is_possible.then(|| Words::read(from))??;
+        Some(word)
+    }
 }
 
 impl PrivilegedHost for Instructions<'_> {

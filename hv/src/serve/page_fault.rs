@@ -82,12 +82,12 @@ fn write_table(caller: &mut Caller<'_>, root: abi::Mfn, address: GuestVirtual) -
     let size = usize::from(store.width);
     // Read-modify-write instructions become compare-and-exchange on what stands there, until nobody came in between.
     for _ in 0..4 {
-        let old = match guest_word(caller.domain.id, root, address, size) {
-            Some(old) => old,
-            None => return false,
-        };
+        // A plain store does not ask what is there.
+        let is_plain = matches!(store.kind, store::StoreKind::Write(_));
+        let found = if is_plain { Some(0) } else { guest_word(caller.domain.id, root, address, size) };
+        let Some(old) = found else { return false };
         let (write, expected) = match store.apply(caller.registers, old) {
-            Some(new) if matches!(store.kind, store::StoreKind::Write(_)) => (GuestWrite::Store(new), None),
+            Some(new) if is_plain => (GuestWrite::Store(new), None),
             Some(new) => (GuestWrite::CompareExchange { expected: old, new }, Some(old)),
             None => {
                 store.retire(caller.registers, old);

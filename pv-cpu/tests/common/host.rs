@@ -68,6 +68,11 @@ impl Fetch for Host {
         self.fetches += 1;
         self.copy(from, into)
     }
+
+    fn fetch_word(&mut self, from: u64) -> Option<u64> {
+        let mut word = [0; 8];
+        (from & 0xFFF <= 0xFF8 && self.copy(from, &mut word).is_ok()).then(|| u64::from_le_bytes(word))
+    }
 }
 
 impl PortHost for Host {
