@@ -1,7 +1,7 @@
 //! Each rule of the lint against a planted violation, and against a small tree that breaks none.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use xtask::lint::{finding::Finding, run::findings, shape, source::Source, tree::Tree};
+use xtask::lint::{advisories, finding::Finding, run::findings, shape, source::Source, tree::Tree};
 
 const ROOT: &str = "//! A crate.\n#![forbid(unsafe_code)]\n";
 
@@ -216,4 +216,49 @@ fn sources_split_into_code_and_comments() {
     assert!(!source.code[2].contains('y') && source.comments[2].contains("two"));
     assert!(source.comments[3].contains("three") && source.has_word(3, "fn"));
     assert_eq!(source.comments[4], "");
+}
+
+/// A tree with one advisory less than the list wants; `row` answers it.
+fn with_advisory(row: &str) -> Vec<Finding> {
+    let mut tree = clean();
+    tree.insert("event-channels/tests/a.rs", "//! Tests.\n#[test]\nfn holds() {}\nfn helper() {}\n");
+    tree.insert("event-channels/src/port.rs", "//! Ports.\npub(crate) struct Port<P> {\n}\n");
+    tree.insert("compat-tests/guests/tests/smoke/test.toml", "about = \"\"\n");
+    tree.insert("compat-tests/guests/tests/smoke/main.rs", "//! A guest.\nfn main() { check(\"time\"); }\n");
+    let numbers = 1..=u32::try_from(advisories::COUNT).unwrap();
+    let list: String = numbers.clone().map(|number| format!("{number}\tevt\trace\tsomething\n")).collect();
+    let rest: String = numbers.skip(1).map(|number| format!("{number} = {{ absent = \"hvm\" }}\n")).collect();
+    let feature = "[features]\nhvm = { what = \"HVM\", file = \"hv/src/port.rs\", seen = \"Ports\" }\n";
+    tree.insert(advisories::LIST, &list);
+    tree.insert(advisories::MAP, &format!("{feature}[advisories]\n{row}\n{rest}"));
+    findings(&tree)
+}
+
+#[test]
+fn advisories_point_at_what_is_there() {
+    for good in [
+        "test = [\"event-channels/tests/a.rs::holds\", \"guest:smoke/time\", \"guest:smoke\"]",
+        "type = [\"event-channels/src/port.rs::Port\"]",
+        "absent = \"hvm\"",
+        "open = \"nobody looked\"",
+    ] {
+        assert_clean(&with_advisory(&format!("1 = {{ {good} }}")));
+    }
+    for (bad, words) in [
+        ("test = [\"event-channels/tests/a.rs::helper\"]", "there is no event-channels/tests/a.rs::helper"),
+        ("test = [\"event-channels/tests/a.rs::gone\"]", "there is no"),
+        ("test = [\"event-channels/tests/gone.rs::holds\"]", "there is no"),
+        ("test = [\"guest:smoke/space\"]", "there is no guest:smoke/space"),
+        ("test = [\"guest:gone\"]", "there is no guest:gone"),
+        ("test = []", "names nothing"),
+        ("type = [\"event-channels/src/port.rs::Po\"]", "there is no"),
+        ("absent = \"svm\"", "none of [features]"),
+        ("open = \"\"", "no answer of this form"),
+        ("absent = \"hvm\", open = \"both\"", "exactly one"),
+    ] {
+        assert_found(&with_advisory(&format!("1 = {{ {bad} }}")), advisories::MAP, 0, words);
+    }
+    assert_found(&with_advisory(""), advisories::MAP, 0, "has no row for advisory 1");
+    let unknown = "1 = { absent = \"hvm\" }\n5000 = { absent = \"hvm\" }";
+    assert_found(&with_advisory(unknown), advisories::MAP, 0, "5000 is not in");
 }

@@ -2,6 +2,7 @@
 //!
 //! Rules work on a [`tree::Tree`] in memory, so tests plant violations without touching the disk.
 
+pub mod advisories;
 pub mod finding;
 pub mod graph;
 pub mod locking;

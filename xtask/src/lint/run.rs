@@ -4,12 +4,19 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::lint::{finding::Finding, graph, locking, names, shape, tree::Tree, unsafe_code};
+use crate::lint::{advisories, finding::Finding, graph, locking, names, shape, tree::Tree, unsafe_code};
 
 /// Every finding of every rule.
 pub fn findings(tree: &Tree) -> Vec<Finding> {
-    [unsafe_code::check(tree), graph::check(tree), shape::check(tree), names::check(tree), locking::check(tree)]
-        .concat()
+    [
+        unsafe_code::check(tree),
+        graph::check(tree),
+        shape::check(tree),
+        names::check(tree),
+        locking::check(tree),
+        advisories::check(tree),
+    ]
+    .concat()
 }
 
 /// Lints the project under `root` and prints what it finds. Errors: if it finds anything.
