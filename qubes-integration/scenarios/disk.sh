@@ -11,7 +11,7 @@ xl block-list guest | sed -E 's/ +/ /g; s/^([0-9]+ [0-9]+ )[0-9]+ ([0-9]) [0-9]+
 cp /mnt/guests/pattern.raw more.raw
 loop=$(losetup -f --show more.raw)
 told attach xl block-attach guest "phy:$loop,xvdc,r"
-printf 'md5sum /dev/xvdc\n' | timeout 20 xl console guest > /dev/null 2>&1 &
+types guest 'md5sum /dev/xvdc'
 hears guest 40 "$(cat /mnt/guests/pattern.md5)"
 verdict attached-and-read
 xl block-list guest | wc -l | lines list-three

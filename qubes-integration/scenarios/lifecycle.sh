@@ -4,13 +4,17 @@ linux guest 'checks=memory,clock,cpus,kernel cpus=1'
 told create xl create guest.cfg
 self_checks guest 150
 domains | sed 's/[rb-]-----$/alive/; s/-b----$/alive/' | lines list
-printf 'echo typed $((40 + 2))\n' | timeout 20 xl console guest > /tmp/console 2>&1 &
+types guest 'echo typed $((40 + 2))'
 hears guest 30 'typed 42'
 verdict console-in "$(console guest | tail -n 1)"
+timeout 10 xl console guest < /dev/null > seen 2>&1
+value console.status $?
 told pause xl pause guest
 state guest | lines state-paused
 told pause-again xl pause guest
 told unpause xl unpause guest
+state guest | lines state-paused-twice
+told unpause-again xl unpause guest
 state guest | grep -q '^[rb-][b-]----$'
 verdict state-unpaused "$(state guest)"
 told sysrq xl sysrq guest h

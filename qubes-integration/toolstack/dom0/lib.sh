@@ -104,6 +104,9 @@ hears() {
     [ "$heard" = "${4:-1}" ]
 }
 
+# types NAME LINE: a user at a guest's console.
+types() { printf '%s\n' "$2" > "$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty")"; }
+
 # state NAME: the letters of xl list, `-` for a domain that is not there.
 state() { xl list "$1" 2>/dev/null | awk 'NR == 2 { print $5 } END { if (NR < 2) print "-" }'; }
 
