@@ -36,6 +36,6 @@ take_modules() {
 # pack ROOT OUTPUT: the directory as a compressed archive that a kernel takes.
 pack() {
     mkdir -p "$(dirname "$2")"
-    (cd "$1" && find . | sort | cpio --quiet -o -H newc -R 0:0 --reproducible) | gzip -n -1 > "$2.part"
-    mv "$2.part" "$2"
+    (cd "$1" && find . | sort | cpio --quiet -o -H newc -R 0:0 --reproducible) | gzip -n -1 > "$2.part.$$"
+    mv "$2.part.$$" "$2"
 }

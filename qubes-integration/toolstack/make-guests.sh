@@ -60,7 +60,6 @@ disk = [ "/mnt/guests/pattern.raw,raw,xvda,r" ]
 extra = "console=hvc0 quiet checks=memory,clock,kernel cpus=1"
 EXAMPLE
 megabytes=$(($(du -sm "$disk" | cut -f 1) + 24))
-rm -f "$output.part"
-truncate -s "${megabytes}M" "$output.part"
-mke2fs -q -t ext4 -O ^has_journal -m 0 -L guests -d "$disk" "$output.part"
-mv "$output.part" "$output"
+truncate -s "${megabytes}M" "$work/image"
+mke2fs -q -t ext4 -O ^has_journal -m 0 -L guests -d "$disk" "$work/image"
+mv "$work/image" "$output"
