@@ -5,7 +5,7 @@ use hypercalls::{
     authority::Policy,
     dispatch::CallRegisters,
     guest::{GuestMemory, Preemption},
-    outcome::Outcome,
+    outcome::{self, Outcome},
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -152,7 +152,10 @@ impl CallRegisters for Caller<'_> {
             Outcome::Continue { call, arguments } => {
                 let registers = &mut *self.registers;
                 registers.rax = u64::from(call);
-                [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, _] = arguments;
+                let before =
+                    [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+                let now = outcome::continued(call, before, &arguments);
+                [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9] = now;
                 registers.rip = registers.rip.wrapping_sub(SYSCALL_LENGTH);
             }
             Outcome::CrashGuest(why) => self.crash(why),

@@ -10,7 +10,7 @@ use abi::{Call, Errno, GuestHandle};
 use zerocopy::FromZeros;
 
 use crate::guest::{self, GuestMemory, Preemption};
-use crate::outcome::{Arguments, Outcome};
+use crate::outcome::{self, Arguments, Outcome};
 
 /// Entries copied in at once.
 const BATCH: usize = 4;
@@ -103,6 +103,7 @@ fn run<H: GuestMemory>(
             Err(_) => After::End(fault()),
         },
         Outcome::Continue { call, arguments } => {
+            let arguments = outcome::continued(call, entry.arguments, &arguments);
             let continued = MulticallEntry { call: u64::from(call), result: entry.result, arguments };
             match guest::write(host, place, &continued) {
                 Ok(()) => After::End(rest(list, index, count)),

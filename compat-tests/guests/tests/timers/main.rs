@@ -2,6 +2,8 @@
 #![no_std]
 #![no_main]
 
+mod preempted;
+
 use compat_guests::buffer::Buffer;
 use compat_guests::events;
 use compat_guests::hypercall::{call1, call2};
@@ -23,6 +25,7 @@ fn main() {
     boot_tick(port);
     singleshot(port);
     periodic(port);
+    preempted::registers_survive(port);
     set_timer(port);
     polls(port);
     block(port);
