@@ -10,7 +10,7 @@ use abi::{
 
 use crate::{
     domains::{DomainCache, Lender},
-    entry::{Pins, Purpose},
+    entry::{Part, Pins, Purpose},
     host::{Access, Contents},
     pin::{Pin, Use, unpin},
     table::GrantTable,
@@ -38,6 +38,8 @@ struct PinnedFrame<H: Contents> {
     window: H::Window,
     target: Target,
     frame: Mfn,
+    /// What of it may be copied.
+    part: Part,
     lender: Lender<H::Domain>,
 }
 
@@ -70,7 +72,7 @@ impl<'h, H: Contents> Side<'h, H> {
     /// Lets go of the frame.
     #[inline]
     fn release(&mut self) {
-        let Some(PinnedFrame { window, target, frame, lender }) = self.pinned.take() else {
+        let Some(PinnedFrame { window, target, frame, lender, .. }) = self.pinned.take() else {
             return;
         };
         // Closed before the frame is let go.
@@ -102,26 +104,27 @@ impl<'h, H: Contents> Side<'h, H> {
     #[inline(never)]
     fn pin(&mut self, target: Target, lender: Lender<H::Domain>) -> Result<(), GrantStatus> {
         self.release();
-        let frame = if target.is_reference {
+        let (frame, part) = if target.is_reference {
             self.pin_entry(lender.table(self.host), GrantRef(target.number as u32))?
         } else {
-            self.host.take(self.host.current(), Gfn(target.number), self.access)?
+            (self.host.take(self.host.current(), Gfn(target.number), self.access)?, Part::WHOLE)
         };
         let window = self.host.window(frame, self.access);
-        self.pinned = Some(PinnedFrame { window, target, frame, lender });
+        self.pinned = Some(PinnedFrame { window, target, frame, part, lender });
         Ok(())
     }
 
     /// Pins an entry; for writing the frame must also stay an ordinary page.
     #[inline]
-    fn pin_entry(&self, table: &GrantTable<H::Page>, reference: GrantRef) -> Result<Mfn, GrantStatus> {
+    fn pin_entry(&self, table: &GrantTable<H::Page>, reference: GrantRef) -> Result<(Mfn, Part), GrantStatus> {
         let access = self.access;
         let wanted = Use { grantee: self.host.current(), access, pins: Pins::host(access), purpose: Purpose::Copy };
         let pin = Pin::new(table, self.host, reference, wanted)?;
         if access == Access::Write {
             self.host.take_again(table.owner(), pin.frame(), access)?;
         }
-        Ok(pin.keep())
+        let part = pin.part();
+        Ok((pin.keep(), part))
     }
 }
 
@@ -138,7 +141,7 @@ impl<'h, H: Contents> CopyBatch<'h, H> {
     }
 
     /// Runs one operation and answers its status: `BAD_DOMAIN`, `PERMISSION_DENIED`, those of pinning the source, then the
-    /// destination, `BAD_COPY_ARG` for bytes beyond a page. An error lets go of both sides.
+    /// destination, `BAD_COPY_ARG` for bytes beyond a page, `GENERAL_ERROR` for bytes beyond the granted part. An error lets go of both sides.
     #[inline]
     pub fn copy(&mut self, operation: &Copy) -> GrantStatus {
         match self.run(operation) {
@@ -171,6 +174,9 @@ impl<'h, H: Contents> CopyBatch<'h, H> {
             return Err(GrantStatus::BAD_COPY_ARG);
         }
         if let (Some(source), Some(destination)) = (&self.source.pinned, &self.destination.pinned) {
+            if !source.part.contains(from_offset, length) || !destination.part.contains(to_offset, length) {
+                return Err(GrantStatus::GENERAL_ERROR);
+            }
             self.source.host.copy_bytes(&source.window, from_offset, &destination.window, to_offset, length);
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! One grant entry: the two words shared with the guest, and the pins the hypervisor keeps beside them.
+//! One grant entry: what is shared with the guest, and the pins the hypervisor keeps beside it; the shared words of
+//! version 1. Those of version 2 are in [`crate::entry_v2`].
 //!
 //! Invariants: an entry with pins has `GTF_reading` set, one with writing pins also `GTF_writing`, and the entry itself
 //! holds one general reference on the frame for as long as it has pins; without pins neither bit is ours. The first word
@@ -103,7 +104,69 @@ impl Active {
     pub const IDLE: Active = Active { pins: Pins(0), domain: DomainId::INVALID, frame: Mfn::INVALID };
 }
 
-/// The shared words of one entry.
+/// Which part of a granted page may be copied; mapping needs all of it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Part(u32);
+
+impl Part {
+    /// The whole page.
+    pub const WHOLE: Part = Part(0);
+    /// Set in every other part, so that an empty one is not the whole.
+    const SUB_PAGE: u32 = 1 << 31;
+    /// Offsets and lengths in a page, with room for those that no copy can have.
+    const LARGEST: u16 = 0x3FFF;
+    const END_SHIFT: u32 = 15;
+
+    /// `length` bytes from `offset`, as a guest stated them.
+    pub(crate) fn new(offset: u16, length: u16) -> Self {
+        let start = offset.min(Self::LARGEST);
+        let end = offset.saturating_add(length).min(Self::LARGEST);
+        Part(Self::SUB_PAGE | u32::from(start) | u32::from(end) << Self::END_SHIFT)
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Part(bits)
+    }
+
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Whether `length` bytes from `offset`, which lie within a page, are in it.
+    pub(crate) const fn contains(self, offset: usize, length: usize) -> bool {
+        let mask = Self::LARGEST as u32;
+        let (start, end) = ((self.0 & mask) as usize, (self.0 >> Self::END_SHIFT & mask) as usize);
+        self.0 == 0 || (offset >= start && offset + length <= end)
+    }
+}
+
+/// The guest's side of an entry, of either version. Context: the entry's lock is held.
+pub(crate) trait Shared: Copy {
+    /// Takes back what a claim set, when dropped, unless it is kept.
+    type Claim: Claimed;
+
+    /// Sets the in-use bits for one more use. `before` are the pins so far: without any, type and domid are checked, and
+    /// bits that those pins stand for stay when the claim is dropped.
+    fn claim(
+        self,
+        before: Pins,
+        grantee: DomainId,
+        access: Access,
+        purpose: Purpose,
+    ) -> Result<Self::Claim, GrantStatus>;
+    /// The granted frame and which part of it; read once, with a claim.
+    fn granted(self) -> (Gfn, Part);
+    /// Clears in-use bits.
+    fn clear(self, bits: EntryFlags);
+}
+
+/// A claim that can be kept.
+pub(crate) trait Claimed {
+    /// The claim is backed by pins now.
+    fn keep(self);
+}
+
+/// The shared words of one entry, version 1.
 #[derive(Clone, Copy)]
 pub(crate) struct Words<'a> {
     pub(crate) head: &'a AtomicU32,
@@ -117,9 +180,9 @@ pub(crate) struct Claim<'a> {
     bits: EntryFlags,
 }
 
-impl Claim<'_> {
-    /// The claim is backed now.
-    pub(crate) fn keep(mut self) {
+impl Claimed for Claim<'_> {
+    #[inline]
+    fn keep(mut self) {
         self.bits = EntryFlags::INVALID;
     }
 }
@@ -130,11 +193,11 @@ impl Drop for Claim<'_> {
     }
 }
 
-impl<'a> Words<'a> {
-    /// Sets the in-use bits for one more use. `before` are the pins so far: without any, type and domid are checked, and
-    /// bits that those pins stand for stay when the claim is dropped.
+impl<'a> Shared for Words<'a> {
+    type Claim = Claim<'a>;
+
     #[inline]
-    pub(crate) fn claim(
+    fn claim(
         self,
         before: Pins,
         grantee: DomainId,
@@ -173,6 +236,20 @@ impl<'a> Words<'a> {
         Err(GrantStatus::GENERAL_ERROR)
     }
 
+    #[inline]
+    fn granted(self) -> (Gfn, Part) {
+        (self.frame(), Part::WHOLE)
+    }
+
+    #[inline]
+    fn clear(self, bits: EntryFlags) {
+        if bits != EntryFlags::INVALID {
+            self.head.fetch_and(!u32::from(bits.0), Ordering::AcqRel);
+        }
+    }
+}
+
+impl Words<'_> {
     /// Commits an `accept_transfer` entry of `from` and answers the frame slot it names; nothing if it is none.
     pub(crate) fn commit_transfer(self, from: DomainId) -> Option<Gfn> {
         let wanted = head(EntryFlags::ACCEPT_TRANSFER, from);
@@ -193,12 +270,10 @@ impl<'a> Words<'a> {
         Gfn(u64::from(self.frame.load(Ordering::Acquire)))
     }
 
-    /// Clears in-use bits.
-    #[inline]
-    pub(crate) fn clear(self, bits: EntryFlags) {
-        if bits != EntryFlags::INVALID {
-            self.head.fetch_and(!u32::from(bits.0), Ordering::AcqRel);
-        }
+    /// Makes it an entry of this head and frame.
+    pub(crate) fn write(self, head: u32, frame: u32) {
+        self.frame.store(frame, Ordering::Relaxed);
+        self.head.store(head, Ordering::Release);
     }
 
     /// Exchanges the contents of two unpinned entries.

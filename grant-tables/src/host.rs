@@ -52,6 +52,8 @@ pub trait SharedPage: Send + Sync {
     fn frame(&self) -> Mfn;
     /// Its 1024 words. The guest writes them at any time.
     fn words(&self) -> &[AtomicU32];
+    /// Whether anybody but the hypervisor holds it: a guest that maps it.
+    fn is_mapped(&self) -> bool;
 }
 
 /// Memory for a table's growth, charged to the domain that owns the table.
@@ -138,7 +140,8 @@ pub trait Transfers: Host {
     /// Takes `frame` out of the caller's memory. Errors: any reference but the owner's, or not the caller's page.
     fn steal(&self, frame: Gfn) -> Result<Self::Stolen, Refused>;
     /// Gives the frame to `to` if that domain is alive and below its limit and `accept` then says at which of the
-    /// receiver's pseudo-physical frames; updates accounting and the machine-to-physical table. `accept` takes no locks.
+    /// receiver's pseudo-physical frames; updates accounting and the machine-to-physical table. `accept` takes the lock of an
+    /// entry.
     /// Answers the machine frame, or nothing if it was not accepted (and is freed).
     fn give(&self, frame: Self::Stolen, to: &Self::Domain, accept: impl FnOnce() -> Option<Pfn>) -> Option<Mfn>;
 }

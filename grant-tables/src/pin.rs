@@ -9,8 +9,9 @@ use abi::{
 };
 
 use crate::{
-    entry::{Active, Pins, Purpose},
+    entry::{Active, Claimed, Part, Pins, Purpose, Shared},
     host::{Access, Host},
+    locked::{LockedEntry, SharedWords},
     table::GrantTable,
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Pin<'t, 'h, H: Host> {
     reference: GrantRef,
     pins: Pins,
     frame: Mfn,
+    part: Part,
 }
 
 impl<'t, 'h, H: Host> Pin<'t, 'h, H> {
@@ -42,14 +44,20 @@ impl<'t, 'h, H: Host> Pin<'t, 'h, H> {
         reference: GrantRef,
         wanted: Use,
     ) -> Result<Self, GrantStatus> {
-        let frame = pin(table, host, reference, wanted)?;
-        Ok(Self { table, host, reference, pins: wanted.pins, frame })
+        let (frame, part) = pin(table, host, reference, wanted)?;
+        Ok(Self { table, host, reference, pins: wanted.pins, frame, part })
     }
 
     /// The frame, which stays allocated while the pin lives.
     #[inline]
     pub(crate) fn frame(&self) -> Mfn {
         self.frame
+    }
+
+    /// The part of it that was granted.
+    #[inline]
+    pub(crate) fn part(&self) -> Part {
+        self.part
     }
 
     /// The use goes on beyond this value; [`unpin`] ends it.
@@ -70,49 +78,88 @@ impl<H: Host> Drop for Pin<'_, '_, H> {
 
 /// See [`Pin::new`]; the use ends with [`unpin`].
 #[inline]
-pub(crate) fn pin<H: Host>(
+fn pin<H: Host>(
     table: &GrantTable<H::Page>,
     host: &H,
     reference: GrantRef,
     wanted: Use,
-) -> Result<Mfn, GrantStatus> {
-    let slot = table.slot(reference).ok_or(GrantStatus::BAD_GNTREF)?;
-    let mut active = slot.active.lock();
+) -> Result<(Mfn, Part), GrantStatus> {
+    let LockedEntry { mut active, shared } = table.lock(reference).ok_or(GrantStatus::BAD_GNTREF)?;
+    let owner = table.owner();
+    match shared {
+        SharedWords::One(words) => {
+            pin_locked(&mut active, words, host, owner, wanted).map(|(frame, _)| (frame, Part::WHOLE))
+        }
+        SharedWords::Two(words, part) => {
+            let first = active.pins.is_empty();
+            let before = if first { Part::WHOLE } else { part.get() };
+            // What is pinned in part was granted in part: the type is not looked at again.
+            if before != Part::WHOLE && wanted.purpose == Purpose::Map {
+                return Err(GrantStatus::GENERAL_ERROR);
+            }
+            let (frame, granted) = pin_locked(&mut active, words, host, owner, wanted)?;
+            if first {
+                part.set(granted);
+            }
+            Ok((frame, part.get()))
+        }
+    }
+}
+
+/// Pins a locked entry. The part is that of the entry if the pin is the first.
+#[inline]
+fn pin_locked<H: Host>(
+    active: &mut Active,
+    shared: impl Shared,
+    host: &H,
+    owner: DomainId,
+    wanted: Use,
+) -> Result<(Mfn, Part), GrantStatus> {
     let before = active.pins;
     if !before.is_empty() && active.domain != wanted.grantee {
         return Err(GrantStatus::GENERAL_ERROR);
     }
     let pins = before.add(wanted.pins).ok_or(GrantStatus::GENERAL_ERROR)?;
     if before.is_empty() {
-        let claim = slot.words.claim(before, wanted.grantee, wanted.access, wanted.purpose)?;
-        let frame = host.take(table.owner(), slot.words.frame(), Access::Read)?;
+        let claim = shared.claim(before, wanted.grantee, wanted.access, wanted.purpose)?;
+        let (granted, part) = shared.granted();
+        let frame = host.take(owner, granted, Access::Read)?;
         *active = Active { pins, domain: wanted.grantee, frame };
         claim.keep();
-        return Ok(frame);
+        return Ok((frame, part));
     }
     if wanted.access == Access::Write && !before.has_writer() {
-        slot.words.claim(before, wanted.grantee, wanted.access, wanted.purpose)?.keep();
+        shared.claim(before, wanted.grantee, wanted.access, wanted.purpose)?.keep();
     }
     active.pins = pins;
-    Ok(active.frame)
+    Ok((active.frame, Part::WHOLE))
 }
 
 /// Ends a use: clears the in-use bits that no pin backs any more, and gives back the entry's reference with the last.
 #[inline]
 pub(crate) fn unpin<H: Host>(table: &GrantTable<H::Page>, host: &H, reference: GrantRef, pins: Pins) {
-    // A pin names an entry that exists, and entries never go away.
-    let Some(slot) = table.slot(reference) else {
+    // A pin names an entry that exists, and entries with pins never go away.
+    let Some(LockedEntry { mut active, shared }) = table.lock(reference) else {
         return;
     };
-    let mut active = slot.active.lock();
+    match shared {
+        SharedWords::One(words) => unpin_locked(&mut active, words, host, pins),
+        SharedWords::Two(words, _) => unpin_locked(&mut active, words, host, pins),
+    }
+}
+
+#[inline]
+fn unpin_locked<H: Host>(active: &mut Active, shared: impl Shared, host: &H, pins: Pins) {
     active.pins = active.pins.remove(pins);
+    // Bits that no pin of ours stands for are the granter's own doing, and its own affair.
+    let writing = if pins.has_writer() { EntryFlags::WRITING } else { EntryFlags::INVALID };
     if active.pins.is_empty() {
         // The frame goes first: once the bits are clear the granter may do as it likes with it.
         host.put(active.frame, Access::Read);
         *active = Active::IDLE;
-        slot.words.clear(EntryFlags::READING.with(EntryFlags::WRITING));
+        shared.clear(EntryFlags::READING.with(writing));
     } else if pins.has_writer() && !active.pins.has_writer() {
-        slot.words.clear(EntryFlags::WRITING);
+        shared.clear(writing);
     }
 }
 

@@ -1,26 +1,30 @@
 //! One domain's grant table: its size, its pages of shared entries, and the pins of each entry.
 //!
-//! The table only grows. Entries are found without a lock; each has one of its own (level `GrantEntry`). Growth is
-//! serialised by the table's lock (level `GrantTable`), which no other operation takes.
+//! The table only grows. Entries are found without a lock ([`crate::locked`]); each has one of its own (level
+//! `GrantEntry`). Growth and changes of version ([`crate::version`]) are serialised by the table's lock (level
+//! `GrantTable`), which no other operation takes while the version stands.
 
 use alloc::vec::Vec;
 
-use abi::{
-    DomainId, GrantRef, Mfn,
-    grant_table::{EntryFlags, GrantStatus},
-};
+use abi::{DomainId, GrantRef, Mfn};
 use locks::{Level, Lock};
 
 use crate::{
-    entry::{Active, Words, head},
+    entry::Active,
     growing::{Growing, try_collect},
     host::{OutOfMemory, SharedPage, TableMemory},
     maptrack::MapTrack,
     sync::{AtomicU32, Ordering},
+    version::Version,
 };
 
 /// Version 1 entries in a page; few under loom, which pays for each atomic.
 pub const ENTRIES_PER_FRAME: u32 = if cfg!(loom) { 2 } else { abi::grant_table::V1_ENTRIES_PER_PAGE };
+/// Version 2 entries in a page.
+pub const V2_ENTRIES_PER_FRAME: u32 = if cfg!(loom) { 1 } else { abi::grant_table::V2_ENTRIES_PER_PAGE };
+/// Pages of version 2 entries that one page of status words belongs to.
+pub const FRAMES_PER_STATUS_FRAME: u32 =
+    abi::grant_table::STATUS_WORDS_PER_PAGE / abi::grant_table::V2_ENTRIES_PER_PAGE;
 
 /// What a table may grow to; 32-bit words hold the defaults of Xen's command line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,11 +33,13 @@ pub struct Limits {
     pub frames: u32,
     /// Pages of 256 mapping handles (`gnttab_max_maptrack_frames`).
     pub maptrack_frames: u32,
+    /// The newest version that its owner may choose (`gnttab=max-ver`).
+    pub version: Version,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { frames: 64, maptrack_frames: 1024 }
+        Self { frames: 64, maptrack_frames: 1024, version: Version::One }
     }
 }
 
@@ -47,32 +53,30 @@ pub enum Growth {
     More,
 }
 
-struct Frame<P> {
-    page: P,
-    active: Vec<Lock<Active>>,
-}
-
-/// An entry: both its sides.
-pub(crate) struct Slot<'a> {
-    pub(crate) words: Words<'a>,
-    pub(crate) active: &'a Lock<Active>,
+/// A page of entries, with the hypervisor's side of each.
+pub(crate) struct Frame<P> {
+    pub(crate) page: P,
+    pub(crate) active: Vec<Lock<Active>>,
+    /// What parts of version 2 entries are granted ([`crate::entry::Part`]); none where there is no version 2.
+    pub(crate) parts: Vec<AtomicU32>,
 }
 
 /// A domain's grant table and mapping handles. Shared between CPUs; every operation locks what it needs.
 pub struct GrantTable<P> {
     owner: DomainId,
     limits: Limits,
-    frames: Growing<Frame<P>>,
+    pub(crate) frames: Growing<Frame<P>>,
     frame_count: AtomicU32,
-    growth: Lock<()>,
+    /// Pages of status words; those that were made once are kept when the table goes back to version 1.
+    pub(crate) status: Growing<P>,
+    /// Number of the version in force, or [`crate::version::CHANGING`].
+    pub(crate) version: AtomicU32,
+    pub(crate) growth: Lock<()>,
     maptrack: MapTrack,
 }
 
 impl<P: SharedPage> GrantTable<P> {
-    /// The version of every entry.
-    pub const VERSION: u32 = 1;
-
-    /// A table of `initial_frames` pages for `owner`, which will have up to `vcpus` vCPUs.
+    /// A table of version 1 with `initial_frames` pages for `owner`, which will have up to `vcpus` vCPUs.
     pub fn new(
         owner: DomainId,
         limits: Limits,
@@ -85,6 +89,11 @@ impl<P: SharedPage> GrantTable<P> {
             limits,
             frames: Growing::new(limits.frames as usize)?,
             frame_count: AtomicU32::new(0),
+            status: Growing::new(match limits.version {
+                Version::One => 0,
+                Version::Two => status_frames_for(limits.frames) as usize,
+            })?,
+            version: AtomicU32::new(Version::One.number()),
             growth: Lock::new(Level::GrantTable, ()),
             maptrack: MapTrack::new(owner, limits.maptrack_frames, vcpus)?,
         };
@@ -116,7 +125,23 @@ impl<P: SharedPage> GrantTable<P> {
 
     /// Entries it has.
     pub fn entry_count(&self) -> u32 {
-        self.frame_count() * ENTRIES_PER_FRAME
+        self.frame_count() * self.version().entries_per_frame()
+    }
+
+    /// Pages of status words it shows, 0 in version 1.
+    pub fn status_frame_count(&self) -> u32 {
+        match self.version() {
+            Version::One => 0,
+            Version::Two => status_frames_for(self.frame_count()),
+        }
+    }
+
+    /// The machine frame of page `index` of the status words.
+    pub fn status_frame(&self, index: u32) -> Option<Mfn> {
+        if index >= self.status_frame_count() {
+            return None;
+        }
+        self.status.get(index as usize).map(SharedPage::frame)
     }
 
     /// The machine frame of page `index`.
@@ -141,11 +166,15 @@ impl<P: SharedPage> GrantTable<P> {
         if wanted > self.limits.frames {
             return Err(OutOfMemory);
         }
-        let bytes = Self::heap_bytes_for(&self.frames, count + 1) - Self::heap_bytes_for(&self.frames, count);
+        if self.version.load(Ordering::Acquire) == Version::Two.number() {
+            self.make_status_frames(status_frames_for(count + 1), memory)?;
+        }
+        let bytes = self.frame_bytes(count + 1) - self.frame_bytes(count);
         memory.charge(self.owner, bytes)?;
         let filled = memory.shared_page(self.owner).and_then(|page| {
             let active = try_collect(ENTRIES_PER_FRAME as usize, |_| Lock::new(Level::GrantEntry, Active::IDLE))?;
-            self.frames.fill(count as usize, Frame { page, active })
+            let parts = try_collect(self.parts_per_frame(), |_| AtomicU32::new(0))?;
+            self.frames.fill(count as usize, Frame { page, active, parts })
         });
         if filled.is_err() {
             memory.uncharge(self.owner, bytes);
@@ -155,64 +184,53 @@ impl<P: SharedPage> GrantTable<P> {
         Ok(if count + 1 == wanted { Growth::Done } else { Growth::More })
     }
 
+    /// Makes pages of status words until there are `wanted`. Context: the growth lock is held.
+    /// Errors: memory is exhausted; what was added before stays.
+    pub(crate) fn make_status_frames(
+        &self,
+        wanted: u32,
+        memory: &impl TableMemory<Page = P>,
+    ) -> Result<(), OutOfMemory> {
+        for index in self.status_frames_made()..wanted {
+            let bytes = self.status.heap_bytes(index as usize + 1) - self.status.heap_bytes(index as usize);
+            memory.charge(self.owner, bytes)?;
+            let filled = memory.shared_page(self.owner).and_then(|page| self.status.fill(index as usize, page));
+            filled.inspect_err(|_| memory.uncharge(self.owner, bytes))?;
+        }
+        Ok(())
+    }
+
+    fn status_frames_made(&self) -> u32 {
+        let most = status_frames_for(self.frame_count());
+        (0..most).take_while(|&index| self.status.get(index as usize).is_some()).count() as u32
+    }
+
+    fn parts_per_frame(&self) -> usize {
+        match self.limits.version {
+            Version::One => 0,
+            Version::Two => V2_ENTRIES_PER_FRAME as usize,
+        }
+    }
+
     /// Heap bytes charged so far for this table and its handles, not counting the pages of shared entries.
     pub fn heap_bytes(&self) -> usize {
-        Self::heap_bytes_for(&self.frames, self.frame_count()) + self.maptrack.heap_bytes()
+        let status = self.status.heap_bytes(self.status_frames_made() as usize);
+        self.frame_bytes(self.frame_count()) + status + self.maptrack.heap_bytes()
     }
 
-    fn heap_bytes_for(frames: &Growing<Frame<P>>, count: u32) -> usize {
-        frames.heap_bytes(count as usize) + (count * ENTRIES_PER_FRAME) as usize * size_of::<Lock<Active>>()
-    }
-
-    /// The entry of `reference`, if the table has grown that far.
-    #[inline]
-    pub(crate) fn slot(&self, reference: GrantRef) -> Option<Slot<'_>> {
-        let frame = self.frames.get((reference.0 / ENTRIES_PER_FRAME) as usize)?;
-        let index = (reference.0 % ENTRIES_PER_FRAME) as usize;
-        let words = frame.page.words();
-        Some(Slot {
-            words: Words { head: words.get(2 * index)?, frame: words.get(2 * index + 1)? },
-            active: frame.active.get(index)?,
-        })
+    fn frame_bytes(&self, count: u32) -> usize {
+        let active = ENTRIES_PER_FRAME as usize * size_of::<Lock<Active>>();
+        let parts = self.parts_per_frame() * size_of::<AtomicU32>();
+        self.frames.heap_bytes(count as usize) + count as usize * (active + parts)
     }
 
     /// A copy of the hypervisor's side of an entry, for audits and the debug key.
     pub fn active(&self, reference: GrantRef) -> Option<Active> {
-        self.slot(reference).map(|slot| *slot.active.lock())
+        self.lock(reference).map(|entry| *entry.active)
     }
+}
 
-    /// The shared words of an entry at this moment ({flags, domid}, frame), for audits and the debug key.
-    pub fn shared_words(&self, reference: GrantRef) -> Option<(u32, u32)> {
-        let words = self.slot(reference)?.words;
-        Some((words.head.load(Ordering::Acquire), words.frame.load(Ordering::Acquire)))
-    }
-
-    /// Grants `frame` to `grantee` in the owner's name, before the owner runs: the console and xenstore pages that a
-    /// domain builder offers in the first entries. Answers whether the entry exists.
-    pub fn seed(&self, reference: GrantRef, grantee: DomainId, frame: u32) -> bool {
-        let Some(slot) = self.slot(reference) else {
-            return false;
-        };
-        slot.words.frame.store(frame, Ordering::Relaxed);
-        slot.words.head.store(head(EntryFlags::PERMIT_ACCESS, grantee), Ordering::Release);
-        true
-    }
-
-    /// Exchanges two entries of the owner's (`swap_grant_ref`).
-    /// Errors: `BAD_GNTREF` for one out of range, `EAGAIN` while one is in use.
-    pub fn swap(&self, first: GrantRef, second: GrantRef) -> Result<(), GrantStatus> {
-        let low = self.slot(first.min(second)).ok_or(GrantStatus::BAD_GNTREF)?;
-        let high = self.slot(first.max(second)).ok_or(GrantStatus::BAD_GNTREF)?;
-        if first == second {
-            return Ok(());
-        }
-        // Two locks of a level: the lower reference first.
-        let low_active = low.active.lock();
-        let high_active = high.active.lock_second(&low_active);
-        if !low_active.pins.is_empty() || !high_active.pins.is_empty() {
-            return Err(GrantStatus::EAGAIN);
-        }
-        low.words.swap(high.words);
-        Ok(())
-    }
+/// Pages of status words for a table of `frames` pages.
+pub const fn status_frames_for(frames: u32) -> u32 {
+    frames.div_ceil(FRAMES_PER_STATUS_FRAME)
 }

@@ -15,11 +15,8 @@ pub fn transfer<H: Transfers>(host: &H, request: &Transfer) -> Result<(), GrantS
     let stolen = host.steal(abi::Gfn(request.mfn.0)).map_err(|_| GrantStatus::BAD_PAGE)?;
     let receiver = Some(request.domain).filter(|id| id.is_ordinary()).and_then(|id| host.domain(id));
     let receiver = receiver.ok_or(GrantStatus::BAD_DOMAIN)?;
-    let slot = receiver.slot(request.reference);
-    let accept = || Some(Pfn(slot.as_ref()?.words.commit_transfer(host.current())?.0));
+    let accept = || Some(Pfn(receiver.commit_transfer(request.reference, host.current())?.0));
     let frame = host.give(stolen, &receiver, accept).ok_or(GrantStatus::GENERAL_ERROR)?;
-    if let Some(slot) = slot.as_ref() {
-        slot.words.complete_transfer(frame);
-    }
+    receiver.complete_transfer(request.reference, frame);
     Ok(())
 }

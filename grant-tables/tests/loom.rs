@@ -3,9 +3,10 @@
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::cell::RefCell;
 use std::sync::{
     Arc,
-    atomic::{AtomicI32, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicI32, Ordering::SeqCst},
 };
 
 use abi::{
@@ -14,8 +15,8 @@ use abi::{
 };
 use grant_tables::{
     Access, Contents, CopyBatch, DomainCache, GrantTable, Host, Limits, Mappings, OutOfMemory, Place, Refused,
-    SharedPage, TableMemory, UnmapBatch, UnmapRequest, map,
-    sync::{AtomicU32, Ordering},
+    SharedPage, TableMemory, UnmapBatch, UnmapRequest, Version, map,
+    sync::{AtomicU32, Ordering, fence},
 };
 use loom::thread;
 
@@ -33,23 +34,31 @@ impl SharedPage for Page {
     fn words(&self) -> &[AtomicU32] {
         &self.0
     }
+    fn is_mapped(&self) -> bool {
+        false
+    }
 }
 
 /// Counts are bookkeeping of the test, not part of what loom explores.
 struct World {
     words: Arc<Vec<AtomicU32>>,
+    /// Alice's status words, if her table has version 2.
+    status: Arc<Vec<AtomicU32>>,
+    /// Alice took her frame back.
+    revoked: AtomicBool,
     alice: Arc<GrantTable<Page>>,
     bob: Arc<GrantTable<Page>>,
     references: AtomicI32,
     writers: AtomicI32,
 }
 
-struct Memory(Arc<Vec<AtomicU32>>);
+/// Hands out the pages of a table: entries first, then status words.
+struct Memory(RefCell<Vec<Arc<Vec<AtomicU32>>>>);
 
 impl TableMemory for Memory {
     type Page = Page;
     fn shared_page(&self, _: DomainId) -> Result<Page, OutOfMemory> {
-        Ok(Page(self.0.clone()))
+        self.0.borrow_mut().pop().map(Page).ok_or(OutOfMemory)
     }
     fn charge(&self, _: DomainId, _: usize) -> Result<(), OutOfMemory> {
         Ok(())
@@ -59,17 +68,39 @@ impl TableMemory for Memory {
 
 impl World {
     fn new(maptrack_frames: u32) -> Arc<Self> {
+        Self::of_version(maptrack_frames, Version::One)
+    }
+
+    fn of_version(maptrack_frames: u32, version: Version) -> Arc<Self> {
         let words = || Arc::new((0..4).map(|_| AtomicU32::new(0)).collect::<Vec<_>>());
-        let (alice_words, bob_words) = (words(), words());
-        let table = |domain, frames, words: &Arc<_>| {
-            let limits = Limits { frames, maptrack_frames };
-            Arc::new(GrantTable::new(domain, limits, frames, 2, &Memory(Arc::clone(words))).ok().unwrap())
-        };
-        let alice = table(ALICE, 1, &alice_words);
-        alice_words[1].store(0x100, Ordering::Relaxed);
+        let (alice_words, alice_status) = (words(), words());
+        let memory = Memory(RefCell::new(vec![alice_status.clone(), alice_words.clone()]));
+        let limits = Limits { frames: 1, maptrack_frames, version: Version::Two };
+        let alice = Arc::new(GrantTable::new(ALICE, limits, 1, 2, &memory).ok().unwrap());
+        alice.set_version(version, &memory).unwrap();
+        let frame = if version == Version::One { 1 } else { 2 };
+        alice_words[frame].store(0x100, Ordering::Relaxed);
         alice_words[0].store(HEAD, Ordering::Release);
-        let bob = table(BOB, 1, &bob_words);
-        Arc::new(Self { words: alice_words, alice, bob, references: AtomicI32::new(0), writers: AtomicI32::new(0) })
+        let limits = Limits { frames: 1, maptrack_frames, ..Limits::default() };
+        let bob = GrantTable::new(BOB, limits, 1, 2, &Memory(RefCell::new(vec![words()])));
+        Arc::new(Self {
+            words: alice_words,
+            status: alice_status,
+            revoked: AtomicBool::new(false),
+            alice,
+            bob: Arc::new(bob.ok().unwrap()),
+            references: AtomicI32::new(0),
+            writers: AtomicI32::new(0),
+        })
+    }
+
+    /// The granter revokes a version 2 entry as the public header tells guests to: flags first, then a look at the status.
+    fn end_access_v2(&self) -> bool {
+        self.words[0].store(0, Ordering::Release);
+        fence(Ordering::SeqCst);
+        let revoked = self.status[0].load(Ordering::Acquire) as u16 & IN_USE == 0;
+        self.revoked.store(revoked, SeqCst);
+        revoked
     }
 
     /// The granter revokes as the public header tells guests to: compare-and-swap once it sees no use.
@@ -161,8 +192,12 @@ impl Contents for Vcpu {
     fn copy_bytes(&self, from: &Mfn, _: usize, to: &Mfn, _: usize, _: usize) {
         // Bytes move only while the granter cannot revoke and the frame cannot go.
         let granted = [from, to].contains(&&Mfn(0x100));
-        let head = self.world.words[0].load(Ordering::Acquire);
-        assert!(!granted || head as u16 & EntryFlags::READING.0 != 0);
+        let in_use = match self.world.alice.version() {
+            Version::One => self.world.words[0].load(Ordering::Acquire),
+            Version::Two => self.world.status[0].load(Ordering::Acquire),
+        };
+        assert!(!granted || in_use as u16 & EntryFlags::READING.0 != 0);
+        assert!(!granted || !self.world.revoked.load(SeqCst), "copied what was taken back");
         assert!(self.world.references.load(SeqCst) > 0);
     }
 }
@@ -245,6 +280,46 @@ fn copy_against_copy() {
         |vcpu| assert_ne!(vcpu.copy(), GrantStatus::BAD_DOMAIN),
         |vcpu| assert_ne!(vcpu.copy(), GrantStatus::BAD_DOMAIN),
     );
+}
+
+/// Version 2: granter and grantee each write their own word and look at the other's.
+#[test]
+fn copy_against_revocation_in_version_two() {
+    explore(4, || {
+        let world = World::of_version(1, Version::Two);
+        let other = Vcpu::new(&world, 0);
+        let other = thread::spawn(move || other.copy());
+        let revoked = world.end_access_v2();
+        let copied = other.join().unwrap();
+        assert!(matches!(copied, GrantStatus::OKAY | GrantStatus::GENERAL_ERROR));
+        assert!(world.alice.active(GrantRef(0)).unwrap().pins.is_empty());
+        assert_eq!(world.status[0].load(Ordering::Acquire) as u16 & IN_USE, 0);
+        assert_eq!(world.references.load(SeqCst), 0);
+        assert!(revoked || copied == GrantStatus::OKAY || world.words[0].load(Ordering::Acquire) == 0);
+    });
+}
+
+/// A kept entry is mapped before, during or after the change, and unmapped in whichever version that is.
+#[test]
+fn mappings_of_kept_entries_live_through_a_change() {
+    explore(3, || {
+        let world = World::of_version(1, Version::Two);
+        // Entry 0 is kept; grow the handle space first.
+        let warm = Vcpu::new(&world, 0);
+        assert_eq!(warm.unmap(warm.map(HOST_RO).unwrap()), GrantStatus::OKAY);
+        let changer = {
+            let world = world.clone();
+            thread::spawn(move || world.alice.set_version(Version::One, &Memory(RefCell::default())))
+        };
+        let mapped = warm.map(HOST);
+        if let Ok(handle) = mapped {
+            assert_eq!(warm.unmap(handle), GrantStatus::OKAY);
+        }
+        assert_eq!((changer.join().unwrap(), mapped.is_ok()), (Ok(()), true));
+        assert_eq!(world.alice.version(), Version::One);
+        world.is_idle();
+        assert_eq!(world.words[0].load(Ordering::Acquire), HEAD);
+    });
 }
 
 #[test]

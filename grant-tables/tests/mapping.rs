@@ -216,7 +216,7 @@ fn replace_takes_the_donor_entry_and_refuses_entries_by_address() {
 
 #[test]
 fn handles_run_out_and_come_back() {
-    let world = World::new(Limits { frames: 4, maptrack_frames: 2 });
+    let world = World::new(Limits { frames: 4, maptrack_frames: 2, ..Limits::default() });
     world.grant(ALICE, 8, PERMIT, BOB, 0x100);
     for reference in 9..20 {
         world.grant(ALICE, reference, PERMIT, BOB, 0x100);
@@ -262,7 +262,7 @@ fn handles_come_back_last_first_freed_first() {
 
 #[test]
 fn no_handles_at_all() {
-    let world = World::new(Limits { frames: 1, maptrack_frames: 0 });
+    let world = World::new(Limits { frames: 1, maptrack_frames: 0, ..Limits::default() });
     world.grant(ALICE, 8, PERMIT, BOB, 0x100);
     assert_eq!(map(&world.caller(BOB), &request(ALICE, 8, HOST, 0x5000)), Err(GrantStatus::NO_SPACE));
 }

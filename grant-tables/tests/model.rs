@@ -8,10 +8,10 @@ mod world;
 use std::collections::BTreeMap;
 
 use abi::{
-    DomainId, GrantHandle, GrantRef,
+    DomainId, Errno, GrantHandle, GrantRef,
     grant_table::{Copy, CopyFlags, CopyPointer, EntryFlags, GrantStatus, MapFlags},
 };
-use grant_tables::{CopyBatch, Limits};
+use grant_tables::{CopyBatch, Limits, Version};
 use proptest::prelude::*;
 use world::{ALICE, BOB, World, map, request, unmap};
 
@@ -46,6 +46,10 @@ enum Step {
         grantee: bool,
         readonly: bool,
     },
+    /// The granter changes the version of its table.
+    SetVersion {
+        two: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -58,7 +62,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<bool>(), reference.clone(), any::<bool>())
             .prop_map(|(by, reference, write)| Step::Copy { by, reference, write }),
         1 => reference.clone().prop_map(|reference| Step::EndAccess { reference }),
-        1 => (reference, any::<bool>(), any::<bool>())
+        1 => any::<bool>().prop_map(|two| Step::SetVersion { two }),
+        2 => (reference, any::<bool>(), any::<bool>())
             .prop_map(|(reference, grantee, readonly)| Step::Grant { reference, grantee, readonly }),
     ]
 }
@@ -143,6 +148,7 @@ impl Model {
                 self.unmap(world, mapper(by), pick, (host, device), wrong);
             }
             Step::Copy { by, reference, write } => self.copy(world, mapper(by), reference, write),
+            Step::SetVersion { two } => self.set_version(world, if two { Version::Two } else { Version::One }),
             Step::EndAccess { reference } => {
                 if self.uses(reference) == [0; 4] {
                     world.grant(ALICE, FIRST + reference, EntryFlags::INVALID, DomainId(0), 0);
@@ -159,6 +165,20 @@ impl Model {
                     self.granted.insert(reference, (mapper(grantee), readonly));
                 }
             }
+        }
+    }
+
+    /// No entry may be in use, and none that is not reserved survives.
+    fn set_version(&mut self, world: &World, wanted: Version) {
+        let table = world.table(ALICE);
+        let now = table.version();
+        let in_use = (0..REFERENCES).any(|reference| self.uses(reference) != [0; 4]);
+        let refused = now != wanted && in_use;
+        let expected = if refused { Err(Errno::EBUSY) } else { Ok(()) };
+        assert_eq!(table.set_version(wanted, world), expected);
+        assert_eq!(table.version(), if refused { now } else { wanted });
+        if !refused && now != wanted {
+            self.granted.clear();
         }
     }
 
@@ -226,7 +246,7 @@ proptest! {
 
     #[test]
     fn counts_follow_the_model(steps in prop::collection::vec(step(), 1..200)) {
-        let world = World::new(Limits::default());
+        let world = World::new(Limits { version: Version::Two, ..Limits::default() });
         let mut model = Model::default();
         for step in &steps {
             model.run(&world, step);

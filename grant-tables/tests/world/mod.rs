@@ -16,7 +16,7 @@ use abi::{
 };
 use grant_tables::{
     Access, Caches, Contents, DomainCache, GrantTable, Host, Limits, Mapped, Mappings, OutOfMemory, Place, Refused,
-    SharedPage, TableMemory, Transfers, UnmapBatch, UnmapRequest,
+    SharedPage, TableMemory, Transfers, UnmapBatch, UnmapRequest, Version,
     sync::{AtomicU32, Ordering},
 };
 
@@ -27,6 +27,8 @@ pub const NOBODY: DomainId = DomainId(99);
 pub struct Page {
     frame: Mfn,
     words: Arc<Vec<AtomicU32>>,
+    /// Of all pages of the owner.
+    mapped: Arc<AtomicU32>,
 }
 
 impl SharedPage for Page {
@@ -35,6 +37,9 @@ impl SharedPage for Page {
     }
     fn words(&self) -> &[AtomicU32] {
         &self.words
+    }
+    fn is_mapped(&self) -> bool {
+        self.mapped.load(Ordering::Relaxed) != 0
     }
 }
 
@@ -61,6 +66,7 @@ type EntryKey = (DomainId, u8, u64);
 #[derive(Default)]
 pub struct World {
     pub pages: RefCell<BTreeMap<u16, Vec<Arc<Vec<AtomicU32>>>>>,
+    pub mapped: RefCell<BTreeMap<u16, Arc<AtomicU32>>>,
     pub frames: RefCell<BTreeMap<u64, Frame>>,
     pub entries: RefCell<BTreeMap<EntryKey, (Mfn, u32)>>,
     pub domains: RefCell<BTreeMap<u16, Arc<Table>>>,
@@ -112,12 +118,25 @@ impl World {
 
     /// What a guest does to offer a frame.
     pub fn grant(&self, granter: DomainId, reference: u32, flags: EntryFlags, grantee: DomainId, frame: u64) {
-        self.word(granter, 2 * reference + 1)(frame as u32);
-        self.word(granter, 2 * reference)(u32::from(flags.0) | u32::from(grantee.0) << 16);
+        let head = u32::from(flags.0) | u32::from(grantee.0) << 16;
+        match self.table(granter).version() {
+            Version::One => {
+                self.word(granter, 2 * reference + 1)(frame as u32);
+                self.word(granter, 2 * reference)(head);
+            }
+            Version::Two => {
+                self.word(granter, 4 * reference + 2)(frame as u32);
+                self.word(granter, 4 * reference + 3)((frame >> 32) as u32);
+                self.word(granter, 4 * reference)(head);
+            }
+        }
     }
 
+    /// Flags and in-use bits, which version 2 keeps apart.
     pub fn flags(&self, granter: DomainId, reference: u32) -> EntryFlags {
-        EntryFlags(self.table(granter).shared_words(GrantRef(reference)).unwrap().0 as u16)
+        let table = self.table(granter);
+        let flags = EntryFlags(table.shared_words(GrantRef(reference)).unwrap().0 as u16);
+        flags.with(table.status_word(GrantRef(reference)).unwrap_or(EntryFlags::INVALID))
     }
 
     pub fn pins(&self, granter: DomainId, reference: u32) -> [u8; 4] {
@@ -170,7 +189,8 @@ impl TableMemory for World {
         let number = 0x8000 + u64::from(owner.0) * 0x100 + self.calls.get() as u64;
         let words: Arc<Vec<_>> = Arc::new((0..1024).map(|_| AtomicU32::new(0)).collect());
         self.pages.borrow_mut().entry(owner.0).or_default().push(words.clone());
-        Ok(Page { frame: Mfn(number), words })
+        let mapped = self.mapped.borrow_mut().entry(owner.0).or_default().clone();
+        Ok(Page { frame: Mfn(number), words, mapped })
     }
     fn charge(&self, owner: DomainId, bytes: usize) -> Result<(), OutOfMemory> {
         if self.fails() {

@@ -139,7 +139,7 @@ fn not_there(options: &BootOptions<'_>) -> [(&'static str, bool); 15] {
         ("noapic", cpu.io_apic != default.cpu.io_apic),
         ("clocksource", cpu.clock_source.is_some()),
         ("nmi", cpu.nmi != default.cpu.nmi),
-        ("gnttab", grants.max_version == Some(2) || !grants.transfer || grants.transitive),
+        ("gnttab=transitive", grants.transitive),
         ("sched", !matches!(options.scheduler, "" | "credit2")),
         ("vga", console.keeps_vga),
     ]

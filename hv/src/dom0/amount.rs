@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use abi::DomainId;
+use grant_tables::{Limits, Version};
 
 use crate::{
     boot::{loader::LoaderInfo, options},
@@ -47,9 +48,10 @@ pub fn new_domain() -> NewDomain {
         is_control: true,
         vcpus: options.dom0_vcpus.count(cpus, MOST_VCPUS),
         maximum_frames: u64::from(u32::MAX),
-        grants: grant_tables::Limits {
+        grants: Limits {
             frames: options.grants.max_frames,
             maptrack_frames: options.grants.max_maptrack_frames,
+            version: if options.grants.max_version == Some(2) { Version::Two } else { Version::One },
         },
         pirqs: interrupts(cpus, io_apic::line_count()),
     }

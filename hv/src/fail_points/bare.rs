@@ -56,7 +56,7 @@ pub fn build(id: DomainId, program: &Program) -> Result<&'static Domain> {
         is_control: true,
         vcpus: 1,
         maximum_frames: 64,
-        grants: grant_tables::Limits { frames: 4, maptrack_frames: 4 },
+        grants: grant_tables::Limits { frames: 4, maptrack_frames: 4, ..Default::default() },
         pirqs: 32,
     })?;
     domain::publish(domain)?;

@@ -23,6 +23,11 @@ impl SharedPage for GrantPage {
     fn words(&self) -> &[core::sync::atomic::AtomicU32] {
         window::words32(self.frame)
     }
+
+    fn is_mapped(&self) -> bool {
+        // One reference is the hypervisor's own.
+        frame_table::frames().get(self.frame).is_some_and(|info| info.reference().count() > 1)
+    }
 }
 
 impl Drop for GrantPage {

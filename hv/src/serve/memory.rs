@@ -9,7 +9,10 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::{Errno, Mfn, Pfn, Result, memory::E820Entry};
 use frame_allocator::Order;
-use grant_tables::Growth;
+use grant_tables::{
+    Growth, Version,
+    table::{FRAMES_PER_STATUS_FRAME, status_frames_for},
+};
 use hypercalls::{
     authority::Target,
     op::memory::{MemoryHost, MemoryMapHost, Placement, ReservationHost, Resource, ResourceHost},
@@ -27,8 +30,6 @@ use crate::{
 const CONTROL_ORDER: u32 = 18;
 const HARDWARE_ORDER: u32 = 12;
 const GUEST_ORDER: u32 = 9;
-/// Frames of shared entries that one frame of status words belongs to: 2048 words for 256 entries of version 2 each.
-const SHARED_PER_STATUS: u32 = 8;
 
 /// A domain that a call named. Errors: `ESRCH`.
 pub(super) fn named(target: Target) -> Result<&'static Domain> {
@@ -163,18 +164,25 @@ impl ResourceHost for Caller<'_> {
         let frames = named(target).ok()?.grants.limits().frames;
         Some(match resource {
             Resource::GrantShared => frames,
-            Resource::GrantStatus => frames.div_ceil(SHARED_PER_STATUS),
+            Resource::GrantStatus => status_frames_for(frames),
         })
     }
 
     fn resource_frame(&mut self, target: Target, resource: Resource, index: u32) -> Result<Mfn> {
         let domain = living(target)?;
-        if resource == Resource::GrantStatus {
-            // Tables have version 1, which has no status words.
-            return Err(Errno::EINVAL);
+        let grants = &domain.grants;
+        let wanted = match resource {
+            Resource::GrantShared => index.saturating_add(1),
+            // A table of version 1 has no status words.
+            Resource::GrantStatus if grants.version() == Version::One => return Err(Errno::EINVAL),
+            Resource::GrantStatus => index.saturating_mul(FRAMES_PER_STATUS_FRAME).saturating_add(1),
+        };
+        while grants.grow(wanted, &*self).map_err(|_| Errno::ENOMEM)? == Growth::More {}
+        match resource {
+            Resource::GrantShared => grants.shared_frame(index),
+            Resource::GrantStatus => grants.status_frame(index),
         }
-        while domain.grants.grow(index + 1, &*self).map_err(|_| Errno::ENOMEM)? == Growth::More {}
-        domain.grants.shared_frame(index).ok_or(Errno::EINVAL)
+        .ok_or(Errno::EINVAL)
     }
 }
 

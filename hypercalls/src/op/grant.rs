@@ -13,10 +13,11 @@ use abi::grant_table::{
 use abi::{DomainId, Errno, Gfn, GrantRef, GuestHandle, Result};
 use grant_tables::{
     Caches, Contents, CopyBatch, DomainCache, GrantTable, Growth, Mappings, Transfers, UnmapBatch, UnmapRequest,
+    Version,
     cache::{self, Flushed},
     map, transfer,
 };
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::authority::{self, Policy};
 use crate::guest::{self, GuestMemory, Preemption};
@@ -282,14 +283,24 @@ fn set_up<H: GrantCalls>(
             Err(_) => return Err(Stopped::Refused(GrantStatus::GENERAL_ERROR)),
         }
     }
+    list_frames(host, operation.frame_list, operation.frames, |index| {
+        table.shared_frame(index).map(|frame| Gfn(frame.0))
+    })
+    .map_err(Stopped::Refused)
+}
+
+/// Writes the first `count` frame numbers to a guest's list. Errors: `BAD_VIRT_ADDR`; one bad address does not keep the
+/// others from being written.
+fn list_frames<T: FromBytes + IntoBytes + Immutable>(
+    memory: &impl GuestMemory,
+    list: GuestHandle<T>,
+    count: u32,
+    frame: impl Fn(u32) -> Option<T>,
+) -> core::result::Result<(), GrantStatus> {
     let mut written = Ok(());
-    for index in 0..operation.frames {
-        let Some(frame) = table.shared_frame(index) else {
-            break;
-        };
-        // One bad address does not keep the others from being written.
-        let result = guest::write(host, operation.frame_list.element(u64::from(index)), &Gfn(frame.0));
-        written = written.and(result.map_err(|_| Stopped::Refused(GrantStatus::BAD_VIRT_ADDR)));
+    for (index, frame) in (0..count).map_while(|index| Some((index, frame(index)?))) {
+        let result = guest::write(memory, list.element(u64::from(index)), &frame);
+        written = written.and(result.map_err(|_| GrantStatus::BAD_VIRT_ADDR));
     }
     written
 }
@@ -315,33 +326,42 @@ fn status_frames<H: GrantCalls>(host: &H, batch: &Batch<GetStatusFrames>) -> Rep
     let element = batch.single()?;
     let operation = guest::read(host, element)?;
     guest::check_array(operation.frame_list, u64::from(operation.frames))?;
-    let status = match on_table(host, operation.domain, |_| operation.frames) {
-        Ok(0) => GrantStatus::OKAY,
-        Ok(_) => GrantStatus::GENERAL_ERROR,
-        Err(status) => status,
-    };
+    let listed = on_table(host, operation.domain, |table| {
+        if operation.frames > table.status_frame_count() {
+            return Err(GrantStatus::GENERAL_ERROR);
+        }
+        list_frames(host, operation.frame_list, operation.frames, |index| {
+            table.status_frame(index).map(|frame| frame.0)
+        })
+    });
+    let status = status_of(listed.and_then(|listed| listed));
     write_status(host, element, offset_of!(GetStatusFrames, status), status)?;
     Ok(0)
 }
 
-/// set_version: only version 1 is offered. The version in force is written back in every case.
-/// Errors: `EFAULT`, `EINVAL` no such version, `ENOSYS` version 2.
+/// set_version. The version in force is written back in every case.
+/// Errors: `EFAULT`, `EINVAL` no such version, and those of [`GrantTable::set_version`].
 fn set_version<H: GrantCalls>(host: &H, element: GuestHandle<SetVersion>) -> Reply {
     let operation = guest::read(host, element)?;
-    let result = match operation.version {
-        1 => Ok(0),
-        2 => Err(Errno::ENOSYS.into()),
-        _ => Err(Errno::EINVAL.into()),
+    let table = host.own_table();
+    let result = match Version::from_number(operation.version) {
+        Some(wanted) => table.set_version(wanted, host),
+        None => Err(Errno::EINVAL),
     };
-    guest::write(host, element, &SetVersion { version: GrantTable::<H::Page>::VERSION })?;
-    result
+    guest::write(host, element, &SetVersion { version: table.version().number() })?;
+    result?;
+    Ok(0)
 }
 
 /// get_version. Errors: `EFAULT`, `ESRCH`, `EPERM` for a domain the caller may not manage.
 fn get_version<H: GrantCalls>(host: &H, element: GuestHandle<GetVersion>) -> Reply {
     let mut operation = guest::read(host, element)?;
-    authority::target(host, operation.domain)?;
-    operation.version = GrantTable::<H::Page>::VERSION;
+    let target = authority::target(host, operation.domain)?;
+    operation.version = if target.is_caller() {
+        host.own_table().version().number()
+    } else {
+        host.domain(target.id()).ok_or(Errno::ESRCH)?.version().number()
+    };
     guest::write(host, element, &operation)?;
     Ok(0)
 }

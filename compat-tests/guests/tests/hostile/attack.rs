@@ -99,6 +99,9 @@ fn memory_op(world: &mut World) -> Call {
 }
 
 fn grants(world: &mut World) -> Call {
+    for _ in 0..world.random.below(4) {
+        world.offer();
+    }
     let command = world.random.below(14);
     let lists = if matches!(command, 0 | 1 | 7) { Lists::Forbidden } else { Lists::Allowed };
     let mut block = world.block(lists);
@@ -118,6 +121,10 @@ fn grants(world: &mut World) -> Call {
             memory::write(world.scratch + index * 24 + 8, 0);
             memory::write(world.scratch + index * 24 + 16, world.random.below(64));
         }
+        block = world.scratch;
+    }
+    if command == 8 && world.random.below(2) == 0 {
+        memory::write(world.scratch, world.random.pick(&[1, 2, 2, 3]));
         block = world.scratch;
     }
     (number::GRANT_TABLE_OP, [command, block, world.random.pick(&[0, 1, 1, 4, 16, 0x8000_0000]), 0, 0])

@@ -4,7 +4,7 @@
 //! guest by its own hand and the run goes on.
 
 use compat_guests::buffer::Buffer;
-use compat_guests::hypercall::{call2, mmuext, update_va_mapping};
+use compat_guests::hypercall::{call2, call3, mmuext, update_va_mapping};
 use compat_guests::memory::{self, DATA, INVLPG, READ_ONLY, entry, mfn_of};
 use compat_guests::number::{self, DOMID_SELF, mmuext as ext};
 
@@ -28,6 +28,9 @@ pub struct World {
     pub scratch: u64,
     /// Where lists that argument blocks point to are made.
     pub list: u64,
+    /// The first page of its grant table, and the first of the status words if the table has had version 2.
+    grants: u64,
+    status: u64,
 }
 
 impl World {
@@ -36,7 +39,37 @@ impl World {
         let addresses: [u64; VICTIMS] = core::array::from_fn(|_| memory::page());
         let frames = addresses.map(mfn_of);
         let (scratch, list) = (memory::pages(2), memory::pages(2));
-        Self { random: Random::new(seed), pci, addresses, pfns: frames.map(memory::pfn_of), frames, scratch, list }
+        let pfns = frames.map(memory::pfn_of);
+        let (grants, status) = (memory::page(), memory::page());
+        let world = Self { random: Random::new(seed), pci, addresses, pfns, frames, scratch, list, grants, status };
+        let mut setup = Buffer::<24>::new().u16(0, DOMID_SELF as u16).u32(4, 1).u64(16, list);
+        call3(number::GRANT_TABLE_OP, 2, setup.address(), 1);
+        update_va_mapping(grants, entry(memory::read(list), DATA), INVLPG);
+        world
+    }
+
+    /// Makes an entry of its grant table, of either shape whichever version the table has, and meddles with the status.
+    pub fn offer(&mut self) {
+        let reference = self.random.below(40);
+        let flags = self.random.pick(&[0, 1, 1, 1, 5, 2, 3, 0x19, 0x101, 0x105, 0xffff]);
+        let domain = self.random.pick(&[0, 0, 0, 0, 1, DOMID_SELF]);
+        let head = flags | domain << 16;
+        let frame = if self.random.below(8) == 0 { self.value() } else { self.frame() };
+        if self.random.below(2) == 0 {
+            memory::write(self.grants + reference * 8, head | frame << 32);
+        } else {
+            let range = self.random.below(5000) | self.random.below(5000) << 16;
+            memory::write(self.grants + reference * 16 + 8, frame);
+            memory::write(self.grants + reference * 16, head | range << 32);
+        }
+        if self.random.below(8) == 0 {
+            let mut request = Buffer::<16>::new().u32(0, 1).u16(4, DOMID_SELF as u16).u64(8, self.list);
+            call3(number::GRANT_TABLE_OP, 9, request.address(), 1);
+            let mapping = if self.random.below(2) == 0 { 0 } else { entry(memory::read(self.list), DATA) };
+            if update_va_mapping(self.status, mapping, INVLPG) == 0 && mapping != 0 {
+                memory::write(self.status + reference * 2 / 8 * 8, self.random.next());
+            }
+        }
     }
 
     /// A victim's frame.
