@@ -17,8 +17,9 @@ use crate::{
 /// One vCPU's unfinished drops. Used by one CPU at a time.
 pub struct DropQueue {
     /// Zero, or `mfn << 3 | level`. Lowest levels are finished first, each finished table may leave one of every
-    /// lower level, and a failed validation three chains: six places at most.
-    places: [AtomicU64; 8],
+    /// lower level and one of its own (a linear entry's, which leaves none of that level in turn), and a failed
+    /// validation three chains: nine places at most.
+    places: [AtomicU64; 12],
     occupied: AtomicU64,
 }
 

@@ -8,6 +8,7 @@ use crate::{
     frame::FrameInfo,
     host::{MmuHost, Stop},
     level_one::{self, EntryRules},
+    linear::Container,
     sync::{AcqRel, AtomicU64, Relaxed},
     type_word::FrameType,
     types::{get_page, get_type, put_page, put_page_and_type},
@@ -120,7 +121,8 @@ impl<'h, H: MmuHost> OpenFrame<'h, H> {
         if is_root && is_hypervisor_slot(slot) {
             return Err(Stop::Errno(Errno::EINVAL));
         }
-        upper::edit(self.host, self.owner, level, self.cell(slot)?, new, mode)?;
+        let container = Container { mfn: self.mfn, frame: self.frame, level };
+        upper::edit(self.host, self.owner, container, self.cell(slot)?, new, mode)?;
         if is_root {
             self.host.root_entry_changed(self.mfn, slot);
         }

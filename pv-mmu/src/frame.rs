@@ -7,7 +7,7 @@ use abi::{DomainId, Mfn};
 
 use crate::{
     reference::{ReferenceWord, SharedAccess},
-    sync::{AcqRel, Acquire, AtomicU32, AtomicU64, Relaxed, Release},
+    sync::{AcqRel, Acquire, AtomicU16, AtomicU32, AtomicU64, Relaxed, Release},
     type_word::{FrameType, TypeWord},
 };
 
@@ -20,7 +20,9 @@ pub struct FrameInfo {
     stamp: AtomicU32,
     /// Entries of a busy or partial table that hold references, from slot 0 up. Of a free frame: whose content it still
     /// has, a domain's number and one, or 0 when that is not known or nobody's to see.
-    progress: AtomicU32,
+    progress: AtomicU16,
+    /// Linear entries, see [`crate::linear`]; zero while the frame is no table in use.
+    pub(crate) linear: AtomicU16,
     /// Neighbours in a [`crate::FrameList`], under that list's lock.
     pub(crate) next: AtomicU32,
     pub(crate) previous: AtomicU32,
@@ -43,7 +45,8 @@ impl FrameInfo {
             reference: AtomicU64::new(ReferenceWord::new(DomainId::INVALID, 0, 0).0),
             type_word: AtomicU64::new(0),
             stamp: AtomicU32::new(0),
-            progress: AtomicU32::new(0),
+            progress: AtomicU16::new(0),
+            linear: AtomicU16::new(0),
             next: AtomicU32::new(0),
             previous: AtomicU32::new(0),
         }
@@ -56,7 +59,8 @@ impl FrameInfo {
             reference: AtomicU64::new(ReferenceWord::new(DomainId::INVALID, 0, 0).0),
             type_word: AtomicU64::new(0),
             stamp: AtomicU32::new(0),
-            progress: AtomicU32::new(0),
+            progress: AtomicU16::new(0),
+            linear: AtomicU16::new(0),
             next: AtomicU32::new(0),
             previous: AtomicU32::new(0),
         }
@@ -81,7 +85,12 @@ impl FrameInfo {
 
     /// Entries of a partial table that hold references.
     pub fn progress(&self) -> usize {
-        self.progress.load(Relaxed) as usize
+        self.progress.load(Relaxed).into()
+    }
+
+    /// Linear entries that the table has, or below zero how many name it. For audits.
+    pub fn linear_entries(&self) -> i16 {
+        self.linear.load(Relaxed) as i16
     }
 
     pub(crate) fn set_stamp(&self, clock: u32) {
@@ -89,7 +98,7 @@ impl FrameInfo {
     }
 
     pub(crate) fn set_progress(&self, entries: usize) {
-        self.progress.store(entries as u32, Relaxed);
+        self.progress.store(entries as u16, Relaxed);
     }
 
     /// Marks a frame of the array as I/O memory, for good. Only at boot, before guests run.
@@ -100,7 +109,7 @@ impl FrameInfo {
     /// Whether a free frame holds nothing but what `domain` had in it when it gave the frame back.
     #[inline]
     pub fn has_content_of(&self, domain: DomainId) -> bool {
-        self.progress.load(Relaxed) == u32::from(domain.0) + 1
+        domain.0.checked_add(1).is_some_and(|note| self.progress.load(Relaxed) == note)
     }
 
     /// A free frame was the hypervisor's own: its content is nobody's to see.
@@ -135,7 +144,7 @@ impl FrameInfo {
     pub fn reset(&self) {
         let last = self.reference();
         assert!(last.count() == 0, "frame is in use");
-        let former = if last.is_xen_heap() { 0 } else { u32::from(last.owner().0) + 1 };
+        let former = if last.is_xen_heap() { 0 } else { last.owner().0.wrapping_add(1) };
         self.progress.store(former, Relaxed);
         self.type_word.store(0, Relaxed);
         self.reference.store(ReferenceWord::new(DomainId::INVALID, 0, 0).0, Release);

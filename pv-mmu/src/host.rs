@@ -91,6 +91,12 @@ pub trait MmuHost {
     /// Whether `domain` has any I/O rights, and so may choose memory types.
     fn may_set_memory_types(&self, domain: DomainId) -> bool;
 
+    /// Whether guests may map tables in tables of the same level (`pv-linear-pt`).
+    #[inline]
+    fn allows_linear_tables(&self) -> bool {
+        true
+    }
+
     /// What `domain` may do with an MFN that is not RAM. MFNs beyond the CPU's physical address width are denied.
     fn io_access(&self, domain: DomainId, frame: Mfn) -> IoAccess;
 

@@ -6,8 +6,7 @@
 //! through type count zero, a TLB flush and a fresh validation of the contents. All state is in two atomic words; no
 //! function here takes a lock. See `docs/decisions/0005-frame-types.md`.
 //!
-//! Linear page tables (a table that maps a table of its own level) are refused, as Xen does with `pv-linear-pt=no`;
-//! superpages are refused at every level.
+//! A table may map tables of its own level read-only, with limits ([`linear`]); superpages are refused at every level.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -22,6 +21,7 @@ mod grant_entry;
 mod guest_write;
 mod host;
 mod level_one;
+mod linear;
 mod list;
 mod pin;
 mod reference;

@@ -1,4 +1,5 @@
-//! Tables of level 2 to 4: each present entry holds a general and a type reference of the table below.
+//! Tables of level 2 to 4: each present entry holds a general and a type reference of the table below, or is a linear one
+//! ([`crate::linear`]).
 //!
 //! Validation takes the entries in ascending order, devalidation gives them back in descending order, so "the first n
 //! entries hold references" is the whole state of a preempted one, whichever it was. Slots 256 to 271 of a level-4
@@ -12,27 +13,33 @@ use crate::{
     frame::FrameInfo,
     host::{MmuHost, Stop},
     level_one::exchange,
+    linear::{self, Container},
     sync::{AcqRel, AtomicU64, Relaxed},
     type_word::FrameType,
     types::{get_page, get_type, put_page, put_page_and_type, unused},
     walk::is_hypervisor_slot,
 };
 
-/// Takes the references of a present entry in a table of type `table`. Errors: `EINVAL` bits, no RAM of `owner`, in
-/// use otherwise; those of the lower table's contents; `Preempted` with nothing held by the entry.
-fn acquire<H: MmuHost>(host: &H, owner: DomainId, table: FrameType, entry: Entry) -> Result<(), Stop> {
+/// Takes the references of a present entry in a table. Errors: `EINVAL` bits, no RAM of `owner`, in use otherwise;
+/// those of the lower table's contents; `Preempted` with nothing held by the entry.
+fn acquire<H: MmuHost>(host: &H, owner: DomainId, container: Container<'_>, entry: Entry) -> Result<(), Stop> {
     if entry.0 & Entry::FORBIDDEN_UPPER != 0 {
         return Err(Stop::Errno(Errno::EINVAL));
     }
     let mfn = entry.mfn();
     let frame = get_page(host, mfn, owner)?;
-    get_type(host, mfn, frame, table.below()).inspect_err(|_| put_page(host, mfn, frame))
+    let Err(stop) = get_type(host, mfn, frame, container.level.below()) else { return Ok(()) };
+    put_page(host, mfn, frame);
+    // In use otherwise, perhaps as what this table is itself.
+    if stop == Stop::Errno(Errno::EINVAL) { linear::acquire(host, owner, container, entry) } else { Err(stop) }
 }
 
-fn release<H: MmuHost>(host: &H, entry: Entry) {
+fn release<H: MmuHost>(host: &H, container: Container<'_>, entry: Entry) {
     if entry.is_present()
+        && entry.mfn() != container.mfn
         && let Some(frame) = host.frames().get(entry.mfn())
     {
+        linear::release(container, frame);
         put_page_and_type(host, entry.mfn(), frame);
     }
 }
@@ -48,17 +55,15 @@ pub(crate) fn validate<H: MmuHost>(
 ) -> Result<(), Stop> {
     let owner = frame.reference().owner();
     let table = host.table(mfn);
+    let container = Container { mfn, frame, level: table_type };
     let mut stepped = false;
     for (slot, cell) in table.iter().enumerate().skip(progress) {
         let entry = Entry(cell.load(Relaxed));
         if !entry.is_present() || (table_type == FrameType::L4 && is_hypervisor_slot(slot)) {
             continue;
         }
-        let outcome = if stepped && host.out_of_budget() {
-            Err(Stop::Preempted)
-        } else {
-            acquire(host, owner, table_type, entry)
-        };
+        let outcome =
+            if stepped && host.out_of_budget() { Err(Stop::Preempted) } else { acquire(host, owner, container, entry) };
         match outcome {
             Ok(()) => {
                 let stored = entry.adjusted_upper(table_type);
@@ -87,6 +92,7 @@ pub(crate) fn validate<H: MmuHost>(
 /// the drop queue when the budget ran out. Makes at least one step.
 pub(crate) fn devalidate<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo, table_type: FrameType, progress: usize) {
     let table = host.table(mfn);
+    let container = Container { mfn, frame, level: table_type };
     let left_over_before = host.drops().len();
     let mut stepped = false;
     for (slot, cell) in table.iter().enumerate().take(progress).rev() {
@@ -103,7 +109,7 @@ pub(crate) fn devalidate<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo, tabl
             frame.suspend(table_type, slot + 1);
             return;
         }
-        release(host, entry);
+        release(host, container, entry);
         stepped = true;
     }
     unused(host, frame, table_type);
@@ -124,12 +130,12 @@ pub(crate) fn finish_partial<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo) 
 pub(crate) fn edit<H: MmuHost>(
     host: &H,
     owner: DomainId,
-    table_type: FrameType,
+    container: Container<'_>,
     cell: &AtomicU64,
     new: Entry,
     mode: EditMode,
 ) -> Result<(), Stop> {
-    let stored = new.adjusted_upper(table_type);
+    let stored = new.adjusted_upper(container.level);
     if new.is_present() {
         if new.0 & Entry::FORBIDDEN_UPPER != 0 {
             return Err(Stop::Errno(Errno::EINVAL));
@@ -141,8 +147,8 @@ pub(crate) fn edit<H: MmuHost>(
                 Err(now) => old = now,
             }
         }
-        acquire(host, owner, table_type, new)?;
+        acquire(host, owner, container, new)?;
     }
-    release(host, exchange(cell, stored, mode));
+    release(host, container, exchange(cell, stored, mode));
     Ok(())
 }

@@ -116,7 +116,7 @@ fn upper_tables() {
     assert_eq!(write(&world, 1, 271, 0, EditMode::Replace), invalid);
     assert_eq!(write(&world, 1, 272, 2 << 12 | P, EditMode::Replace), Ok(()));
     assert_eq!(write(&world, 2, 9, 10 << 12 | P, EditMode::Replace), invalid, "writable data");
-    assert_eq!(write(&world, 2, 9, 2 << 12 | P, EditMode::Replace), invalid, "linear");
+    assert_eq!(write(&world, 2, 9, 2 << 12 | RW, EditMode::Replace), invalid, "linear and writable");
     assert_eq!(write(&world, 2, 9, 40 << 12 | P, EditMode::Replace), invalid, "another domain's");
     assert_eq!(write(&world, 3, 7, 4 << 12 | P | Entry::PAT, EditMode::Replace), invalid, "no superpage the short way");
     assert_eq!(write(&world, 3, 7, 4 << 12 | P | Entry::GLOBAL, EditMode::Replace), invalid);

@@ -276,6 +276,43 @@ fn edits_of_one_entry_release_what_they_took_out() {
     });
 }
 
+/// Each CPU enters the other's table into its own: a circle must not come about, and nothing may stay counted.
+#[test]
+fn two_tables_never_map_each_other() {
+    explore(3, || {
+        let machine = machine();
+        let main = cpu(&machine, None);
+        for mfn in [0, 1] {
+            get_page_and_type(&main, Mfn(mfn), GUEST, FrameType::L2).unwrap();
+        }
+        let link = |machine: Arc<Machine>, table: u64, target: u64| {
+            let cpu = cpu(&machine, None);
+            let rules = EntryRules::new(&cpu, GUEST, GUEST);
+            let table = OpenFrame::open(&cpu, Mfn(table), GUEST).unwrap();
+            table.write(&rules, 1, target << 12 | 5, EditMode::Replace).is_ok()
+        };
+        let other = thread::spawn({
+            let machine = machine.clone();
+            move || link(machine, 1, 0)
+        });
+        let here = link(machine.clone(), 0, 1);
+        let there = other.join().unwrap();
+        assert!(!(here && there));
+        for (table, target, linked) in [(0, 1, here), (1, 0, there)] {
+            let expected = if linked { (1, -1) } else { (0, 0) };
+            if linked || !(here || there) {
+                let counts = [table, target].map(|mfn| main.frame(mfn).linear_entries());
+                assert_eq!((counts[0], counts[1]), expected);
+            }
+        }
+        for mfn in [0, 1] {
+            put_page_and_type(&main, Mfn(mfn), main.frame(mfn));
+        }
+        let left = [0, 1].map(|mfn| (main.counts(mfn), main.frame(mfn).linear_entries()));
+        assert_eq!(left, [((1, 0), 0); 2]);
+    });
+}
+
 #[test]
 fn a_frame_is_freed_once() {
     explore(3, || {

@@ -202,10 +202,11 @@ fn refused_entries() {
 }
 
 #[test]
-fn linear_and_circular_tables_are_refused() {
+fn without_linear_tables_a_table_cannot_name_its_own_level() {
     for level in [FrameType::L1, FrameType::L2, FrameType::L3, FrameType::L4] {
         for bits in [P, RW] {
             let world = World::new();
+            world.linear.set(false);
             world.give(GUEST, 1, 30);
             world.entry(1, 3, 1, bits);
             let expected = match (level, bits) {

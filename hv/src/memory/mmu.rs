@@ -11,6 +11,7 @@ use pv_mmu::{DropQueue, Frames, IoAccess, MmuHost, PageTable};
 
 use super::{frame_table, layout, machine_to_physical, physical, window};
 use crate::{
+    boot::options,
     cpu::{self, block, features},
     domain,
     interrupt::flush,
@@ -96,6 +97,10 @@ impl MmuHost for Machine {
 
     fn may_set_memory_types(&self, domain: DomainId) -> bool {
         domain::find(domain).is_some_and(|domain| domain.rights.has_io())
+    }
+
+    fn allows_linear_tables(&self) -> bool {
+        options::get().pv_linear_tables
     }
 
     fn io_access(&self, domain: DomainId, frame: Mfn) -> IoAccess {

@@ -65,6 +65,10 @@ impl MmuHost for Caller<'_> {
         Machine.may_set_memory_types(domain)
     }
 
+    fn allows_linear_tables(&self) -> bool {
+        Machine.allows_linear_tables()
+    }
+
     fn io_access(&self, domain: DomainId, frame: Mfn) -> IoAccess {
         Machine.io_access(domain, frame)
     }

@@ -30,6 +30,9 @@ pub const P: u64 = Entry::PRESENT;
 pub const RW: u64 = Entry::PRESENT | Entry::WRITABLE;
 pub const US: u64 = Entry::USER;
 
+/// By frame: general and type references, or linear entries and uses.
+type Sums = BTreeMap<u64, (u64, u64)>;
+
 pub struct World {
     frames: Vec<FrameInfo>,
     memory: Vec<Box<PageTable>>,
@@ -50,6 +53,8 @@ pub struct World {
     pub freed: RefCell<Vec<Mfn>>,
     /// General and type references that a test holds itself.
     pub held: RefCell<BTreeMap<u64, (u64, u64)>>,
+    /// Whether tables may map tables of their own level.
+    pub linear: Cell<bool>,
 }
 
 impl World {
@@ -69,6 +74,7 @@ impl World {
             refuse_memory_type: Cell::new(false),
             descriptor_pages_unmapped: Cell::new(0),
             freed: RefCell::default(),
+            linear: Cell::new(true),
             held: RefCell::default(),
         };
         world.frame(HOLE).mark_io();
@@ -133,13 +139,21 @@ impl World {
         self.insist(|| Ok(())).0
     }
 
-    fn references_of(&self, mfn: u64, level: FrameType, entries: usize, sums: &mut BTreeMap<u64, (u64, u64)>) {
+    fn references_of(&self, mfn: u64, level: FrameType, entries: usize, sums: &mut Sums, linear: &mut Sums) {
         for slot in 0..entries {
             let entry = Entry(self.word(Mfn(mfn), slot));
             let counted =
                 self.frames.get(entry.mfn().0 as usize).is_some_and(|f| f.reference().owner() != DomainId::IO);
             if !entry.is_present() || !counted || level == FrameType::L4 && is_hypervisor_slot(slot) {
                 continue;
+            }
+            // A table that maps itself holds nothing by that.
+            if level != FrameType::L1 && entry.mfn() == Mfn(mfn) {
+                continue;
+            }
+            if level != FrameType::L1 && self.frame(entry.mfn()).type_word().frame_type() == level {
+                linear.entry(mfn).or_default().0 += 1;
+                linear.entry(entry.mfn().0).or_default().1 += 1;
             }
             let sum = sums.entry(entry.mfn().0).or_default();
             sum.0 += 1;
@@ -150,6 +164,7 @@ impl World {
     /// Every count equals the references that exist, and no table or descriptor page can be written.
     pub fn audit(&self) {
         let mut sums = self.held.borrow().clone();
+        let mut linear = Sums::new();
         for (mfn, frame) in self.frames.iter().enumerate() {
             let (general, types) = (frame.reference(), frame.type_word());
             let level = types.frame_type();
@@ -160,7 +175,7 @@ impl World {
             if level.is_table() && types.count() != 0 {
                 let entries = if types.is_partial() { frame.progress() } else { 512 };
                 assert!(types.is_partial() || types.is_validated(), "busy frame {mfn} left behind");
-                self.references_of(mfn as u64, level, entries, &mut sums);
+                self.references_of(mfn as u64, level, entries, &mut sums, &mut linear);
             }
         }
         for mfn in self.drops.frames() {
@@ -169,6 +184,9 @@ impl World {
         for (mfn, frame) in self.frames.iter().enumerate() {
             let expected = sums.get(&(mfn as u64)).copied().unwrap_or_default();
             let actual = (frame.reference().count(), frame.type_word().count());
+            let (entries, uses) = linear.get(&(mfn as u64)).copied().unwrap_or_default();
+            assert!(entries == 0 || uses == 0, "frame {mfn} has linear entries and is named by some");
+            assert_eq!(i64::from(frame.linear_entries()), entries as i64 - uses as i64, "linear count of frame {mfn}");
             let words = (frame.reference(), frame.type_word());
             assert_eq!(actual, expected, "references of frame {mfn}: {words:?}");
         }
@@ -266,6 +284,10 @@ impl MmuHost for World {
 
     fn may_set_memory_types(&self, domain: DomainId) -> bool {
         domain == DRIVER
+    }
+
+    fn allows_linear_tables(&self) -> bool {
+        self.linear.get()
     }
 
     fn io_access(&self, domain: DomainId, frame: Mfn) -> IoAccess {
