@@ -12,7 +12,7 @@ use abi::{
         Transfer, UnmapAndReplace, UnmapGrantRef,
     },
 };
-use grant_tables::Limits;
+use grant_tables::{Limits, Version};
 use hypercalls::{
     authority::Policy,
     guest::{self, GuestMemory, Preemption},
@@ -309,6 +309,35 @@ fn setup_and_query_tables() {
     assert_eq!(query(ALICE, BOB), (GrantStatus::OKAY, 20, 64));
     assert_eq!(query(BOB, ALICE), (GrantStatus::PERMISSION_DENIED, 77, 0));
     assert_eq!(query(BOB, NOBODY), (GrantStatus::BAD_DOMAIN, 77, 0));
+}
+
+#[test]
+fn version_2_where_it_is_offered() {
+    let world = World::new(Limits { version: Version::Two, ..Limits::default() });
+    world.memory.borrow_mut().resize(MEMORY, 0);
+    world.budget.set(u32::MAX);
+    let set = |version| one(&world, BOB, GrantTableOperation::SET_VERSION, SetVersion { version });
+    let list = |frames, frame_list| {
+        let request = GetStatusFrames { frames, domain: DomainId::SELF, frame_list, ..Default::default() };
+        one(&world, BOB, GrantTableOperation::GET_STATUS_FRAMES, request).1.status
+    };
+    assert_eq!(set(2), (Ok(0), SetVersion { version: 2 }));
+    let request = GetVersion { domain: BOB, ..Default::default() };
+    assert_eq!(one(&world, ALICE, GrantTableOperation::GET_VERSION, request).1.version, 2);
+    assert_eq!(list(1, GuestHandle::new(LIST)), GrantStatus::OKAY);
+    let listed = u64::from_le_bytes(world.memory.borrow()[LIST as usize..LIST as usize + 8].try_into().unwrap());
+    assert_eq!(Some(Mfn(listed)), world.table(BOB).status_frame(0));
+    assert_eq!(list(2, GuestHandle::new(LIST)), GrantStatus::GENERAL_ERROR);
+    assert_eq!(list(1, GuestHandle::new(MEMORY as u64)), GrantStatus::BAD_VIRT_ADDR);
+    // An entry that version 1 cannot hold, then a page that is still mapped.
+    world.grant(BOB, 3, EntryFlags::TRANSITIVE, ALICE, 0);
+    assert_eq!(set(1), (errno(Errno::ERANGE), SetVersion { version: 2 }));
+    world.grant(BOB, 3, EntryFlags::INVALID, ALICE, 0);
+    world.mapped.borrow()[&BOB.0].store(1, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(set(1), (errno(Errno::EBUSY), SetVersion { version: 2 }));
+    world.mapped.borrow()[&BOB.0].store(0, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(set(1), (Ok(0), SetVersion { version: 1 }));
+    assert_eq!(list(1, GuestHandle::new(LIST)), GrantStatus::GENERAL_ERROR);
 }
 
 #[test]
