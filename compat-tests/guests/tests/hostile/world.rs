@@ -64,9 +64,10 @@ impl World {
         }
         if self.random.below(8) == 0 {
             let mut request = Buffer::<16>::new().u32(0, 1).u16(4, DOMID_SELF as u16).u64(8, self.list);
-            call3(number::GRANT_TABLE_OP, 9, request.address(), 1);
-            let mapping = if self.random.below(2) == 0 { 0 } else { entry(memory::read(self.list), DATA) };
-            if update_va_mapping(self.status, mapping, INVLPG) == 0 && mapping != 0 {
+            let listed = call3(number::GRANT_TABLE_OP, 9, request.address(), 1) == 0 && request.get_u16(6) == 0;
+            let maps = listed && self.random.below(2) == 0;
+            let mapping = if maps { entry(memory::read(self.list), DATA) } else { 0 };
+            if update_va_mapping(self.status, mapping, INVLPG) == 0 && maps {
                 memory::write(self.status + reference * 2 / 8 * 8, self.random.next());
             }
         }
