@@ -44,9 +44,10 @@ host-tests: setup
 	@$(CARGO) test --quiet
 
 # The tests of a built checkout of XTF (andyhhp/xtf) on Debian's Xen and on Xenolith: make xtf XTF=<checkout>
-xtf: build runner
+xtf:
 	@[ -n "$(XTF)" ] || { echo "say where a built checkout of XTF is: make xtf XTF=<checkout>" >&2; exit 2; }
-	@$(RUNNER) xtf $(XTF)
+	@$(MAKE) --no-print-directory build runner
+	@$(RUNNER) xtf "$(XTF)"
 
 clean:
 	rm -rf target
