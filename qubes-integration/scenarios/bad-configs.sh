@@ -5,8 +5,8 @@ try() {
     local name=$1
     shift
     config "$name" "$@"
-    told "$name" timeout 60 xl create "$name.cfg"
-    if gone "$name"; then value "$name.left" nothing; else value "$name.left" "$(state "$name" | tr rb aa)" && xl destroy "$name"; fi
+    told "$name" timeout 60 xl create -p "$name.cfg"
+    if gone "$name"; then value "$name.left" nothing; else value "$name.left" "$(state "$name")" && xl destroy "$name"; fi
 }
 try no-vcpus 'vcpus = 0'
 try many-vcpus 'vcpus = 129'
