@@ -1,12 +1,13 @@
 #: about = "a guest that crashes: on_crash destroy, restart, preserve, coredump"
 #: limit = 700
+mkdir -p /var/lib/xen/dump
 for action in destroy preserve coredump-destroy; do
     linux "$action" end=crash "on_crash = \"$action\""
     told "create-$action" xl create "$action.cfg"
 done
 wait_for 200 gone destroy
 verdict destroy-gone
-wait_for 200 sh -c "xl list preserve | grep -q -- '---c'"
+wait_for 200 sh -c "xl list preserve | grep -q -- '---.c'"
 verdict preserve-stays "$(state preserve)"
 wait_for 200 gone coredump-destroy
 verdict coredump-gone

@@ -30,7 +30,7 @@ wait_for 20 gone guest
 verdict gone-after-shutdown
 linux crasher 'end=crash' 'on_crash = "preserve"'
 told create-crasher xl create crasher.cfg
-wait_for 120 sh -c "xl list crasher | grep -q -- '---c'"
+wait_for 120 sh -c "xl list crasher | grep -q -- '---.c'"
 verdict crashed "$(state crasher)"
 told destroy-crashed xl destroy crasher
 linux ender 'end=poweroff'
