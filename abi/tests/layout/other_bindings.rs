@@ -3,7 +3,7 @@
 //! Those bindings are generated, with assertions on the size of each struct and the offset of each member; they are read
 //! from the crate's source with a Rust parser, so all that it has takes part.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use syn::{Expr, Item, Lit, Macro};
 
@@ -41,18 +41,20 @@ pub fn read() -> Bindings {
     bindings
 }
 
-/// Where cargo keeps the crate's source. The tests link the crate, so it is there.
+/// Where the crate's source is: the compiler noted it when it built the crate, beside this program.
 fn source() -> PathBuf {
     // Named once, so that the dependency is one and the compiler checks those bindings too.
     const { assert!(xen_sys::EVTCHNOP_send == 4) };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["metadata", "--format-version=1", "--offline", "--locked", "--manifest-path"];
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let output = Command::new(cargo).args(arguments).arg(manifest).output().unwrap();
-    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let manifest = text.split('"').find(|text| text.contains("/xen-sys-") && text.ends_with("/Cargo.toml"));
-    PathBuf::from(manifest.expect("cargo metadata does not name xen-sys")).with_file_name("src/x86_64/bindgen.rs")
+    let directory = std::env::current_exe().unwrap().with_file_name("");
+    let notes = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let is_note = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.starts_with("xen_sys-") && name.ends_with(".d")
+    };
+    let texts: Vec<String> = notes.filter(is_note).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let source = texts.iter().flat_map(|text| text.split_whitespace()).find(|path| path.ends_with("/src/lib.rs"));
+    let root = PathBuf::from(source.expect("the compiler's notes do not name the source of xen-sys"));
+    root.with_file_name("x86_64/bindgen.rs")
 }
 
 impl Bindings {
