@@ -30,11 +30,23 @@ impl LogThresholds {
     /// Default for messages that guests cause.
     pub const GUEST: Self = Self { always: LogLevel::None, limited: LogLevel::Warning };
 
-    /// Reads `level` or `always/limited`. Also for changes at run time.
+    /// Reads `level` or `always/limited`.
     pub fn parse(text: &str) -> Option<Self> {
         let (always, limited) = text.split_once('/').unwrap_or((text, text));
         let (always, limited) = (level(always)?, level(limited)?);
         Some(Self { always, limited: limited.max(always) })
+    }
+
+    /// Reads a change at run time, as Xen does: no text says the default, as does a level that is none, in front; behind a
+    /// slash such a level is as the one in front. Whether all of it was understood comes with it.
+    pub fn parse_at_run_time(text: &str) -> (Self, bool) {
+        let (first, second) = text.split_once('/').map_or((text, None), |(first, second)| (first, Some(second)));
+        let default = Self::HYPERVISOR.always;
+        let known = level(first);
+        let always = known.unwrap_or(default);
+        let limited = second.map_or(known, level);
+        let was_understood = text.is_empty() || known.is_some() && limited.is_some();
+        (Self { always, limited: limited.unwrap_or(always).max(always) }, was_understood)
     }
 }
 

@@ -410,3 +410,19 @@ proptest! {
         prop_assert!(good(&line).dom0_memory.pages(available).initial <= available);
     }
 }
+
+#[test]
+fn log_levels_change_at_run_time_as_xens_do() {
+    use boot_options::LogLevel::{Debug, Info, None, Warning};
+    for (text, always, limited, was_understood) in [
+        ("all", Debug, Debug, true),
+        ("warning/info", Warning, Info, true),
+        ("none/warning", None, Warning, true),
+        ("", Warning, Warning, true),
+        ("bogus", Warning, Warning, false),
+        ("info/bogus", Info, Info, false),
+    ] {
+        let expected = (LogThresholds { always, limited }, was_understood);
+        assert_eq!(LogThresholds::parse_at_run_time(text), expected, "{text}");
+    }
+}

@@ -56,6 +56,28 @@ impl FrameAllocator {
         self.free_frames
     }
 
+    /// Number of free frames with numbers in `range`. Looks at each free block of it, unless it is the whole machine.
+    pub fn free_frames_in(&self, range: core::ops::Range<u64>) -> u64 {
+        let end = range.end.min(self.frames);
+        if range.start == 0 && end == self.frames {
+            return self.free_frames;
+        }
+        let count_order = |(size, set): (usize, &Bitset)| {
+            let mut limit = end.div_ceil(1 << size) as usize;
+            let mut sum = 0;
+            while let Some(block) = set.highest_below(limit) {
+                let (first, behind) = ((block as u64) << size, (block as u64 + 1) << size);
+                if behind <= range.start {
+                    break;
+                }
+                sum += behind.min(end) - first.max(range.start);
+                limit = block;
+            }
+            sum
+        };
+        self.free_blocks.iter().enumerate().map(count_order).sum()
+    }
+
     /// Takes a block of 2^`order` frames that ends at or below frame `limit`, the highest there is. Errors: `ENOMEM`.
     #[inline]
     pub fn allocate(&mut self, order: Order, limit: Mfn) -> Result<Mfn> {

@@ -35,6 +35,25 @@ fn bitset_finds_the_highest_member_below() {
 }
 
 #[test]
+fn free_frames_of_a_range_are_counted() {
+    const FRAMES: u64 = 3000;
+    let mut random = Random(3);
+    let mut allocator = FrameAllocator::new(FRAMES).unwrap();
+    allocator.add_range(5..FRAMES - 1).unwrap();
+    for _ in 0..300 {
+        let _ = allocator.allocate(Order(random.next(4) as u8), Mfn(random.next(FRAMES)));
+    }
+    for _ in 0..500 {
+        let (one, other) = (random.next(FRAMES + 100), random.next(FRAMES + 100));
+        let range = one.min(other)..one.max(other);
+        let model = range.clone().filter(|&frame| frame < FRAMES && allocator.is_free(Mfn(frame))).count() as u64;
+        assert_eq!(allocator.free_frames_in(range.clone()), model, "{range:?}");
+    }
+    assert_eq!(allocator.free_frames_in(0..u64::MAX), allocator.free_frames());
+    assert_eq!(allocator.free_frames_in(10..10), 0);
+}
+
+#[test]
 fn blocks_never_overlap_and_everything_comes_back() {
     const FRAMES: u64 = 5000;
     let mut random = Random(42);

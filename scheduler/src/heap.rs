@@ -60,6 +60,12 @@ impl Heap {
         self.items.iter().map(|item| item.id)
     }
 
+    /// The key of an entity that is in.
+    pub(crate) fn key(&self, id: EntityId) -> Option<u64> {
+        let position = *self.positions.get(id.index())?;
+        self.items.get(position as usize).map(|item| item.key)
+    }
+
     /// Puts `id` in. It must not be in already, and its number must be below the capacity; otherwise nothing happens.
     pub(crate) fn insert(&mut self, id: EntityId, key: u64) {
         let last = self.items.len();

@@ -6,7 +6,7 @@ pub const LONGEST_SLICE_NS: u64 = 10_000_000;
 pub const SHORTEST_SLICE_NS: u64 = 2_000_000;
 /// Time in which every entity should have its turn, as long as slices do not get too short.
 pub const ROUND_NS: u64 = 20_000_000;
-/// Who has just got the CPU keeps it for so long, whoever wakes up.
+/// Who has just got the CPU keeps it for so long, whoever wakes up, unless the toolstack says otherwise.
 pub const RATE_LIMIT_NS: u64 = 1_000_000;
 /// Head start, in running time, of an entity that has slept.
 pub const SLEEPER_CREDIT_NS: u64 = 2_000_000;

@@ -2,7 +2,7 @@
 
 use crate::cap::next_period;
 use crate::entity::{Entity, EntityId, State, is_before, later};
-use crate::limits::{CAP_CHUNK_NS, LONGEST_SLICE_NS, RATE_LIMIT_NS, ROUND_NS, SHORTEST_SLICE_NS};
+use crate::limits::{CAP_CHUNK_NS, LONGEST_SLICE_NS, ROUND_NS, SHORTEST_SLICE_NS};
 use crate::queue::Queue;
 use alloc::boxed::Box;
 
@@ -71,6 +71,7 @@ impl Queue {
             return;
         }
         entity.running_ns += delta;
+        self.busy_ns += delta;
         entity.virtual_time = entity.virtual_time.wrapping_add(entity.virtual_span(delta));
         if entity.cap.is_some() {
             entity.budget_ns = entity.budget_ns.saturating_sub(i64::try_from(delta).unwrap_or(i64::MAX));
@@ -109,7 +110,7 @@ impl Queue {
             }
             return stays_first;
         }
-        now < self.slice_start.saturating_add(RATE_LIMIT_NS) || !self.leads(first, holder)
+        now < self.slice_start.saturating_add(self.rate_limit_ns) || !self.leads(first, holder)
     }
 
     /// Puts the former holder where its state says.
@@ -202,7 +203,8 @@ impl Queue {
     /// When the present slice ends if others wait.
     pub(crate) fn slice_end(&self) -> u64 {
         let runnable = self.waiting.len() as u64 + 1;
-        self.slice_start.saturating_add((ROUND_NS / runnable).clamp(SHORTEST_SLICE_NS, LONGEST_SLICE_NS))
+        let slice = (ROUND_NS / runnable).clamp(SHORTEST_SLICE_NS, LONGEST_SLICE_NS);
+        self.slice_start.saturating_add(slice.max(self.rate_limit_ns))
     }
 
     /// When the next decision is due.
@@ -214,7 +216,11 @@ impl Queue {
         };
         let slice = self.waiting.first().and_then(|(_, id)| self.member(id)).map(|first| {
             let is_due = self.leads(first, holder);
-            if is_due { self.slice_start.saturating_add(RATE_LIMIT_NS).min(self.slice_end()) } else { self.slice_end() }
+            if is_due {
+                self.slice_start.saturating_add(self.rate_limit_ns).min(self.slice_end())
+            } else {
+                self.slice_end()
+            }
         });
         let budget = holder.cap.as_ref().filter(|pool| pool.percent() != 0);
         let budget = budget.map(|_| now.saturating_add(holder.budget_ns.unsigned_abs()));

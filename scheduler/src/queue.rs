@@ -36,6 +36,10 @@ pub struct Queue {
     pub(crate) least_virtual_time: u64,
     pub(crate) load: Load,
     pub(crate) next_balance: u64,
+    /// Who has just got the CPU keeps it for so long.
+    pub(crate) rate_limit_ns: u64,
+    /// Nanoseconds for which somebody had the CPU, up to `charged_until`.
+    pub(crate) busy_ns: u64,
 }
 
 /// What stopping an entity comes to.
@@ -82,6 +86,8 @@ impl Queue {
             least_virtual_time: 0,
             load: Load::default(),
             next_balance: 0,
+            rate_limit_ns: crate::limits::RATE_LIMIT_NS,
+            busy_ns: 0,
         }
     }
 
@@ -167,6 +173,17 @@ impl Queue {
     pub fn running_time(&self, id: EntityId, now: u64) -> Option<u64> {
         let since = if self.current == Some(id) { now.saturating_sub(self.charged_until) } else { 0 };
         Some(self.member(id)?.running_ns + since)
+    }
+
+    /// Changes how long who has just got the CPU keeps it; from the next decision on.
+    pub fn set_rate_limit(&mut self, nanoseconds: u64) {
+        self.rate_limit_ns = nanoseconds;
+    }
+
+    /// Nanoseconds up to `now` for which somebody had the CPU.
+    pub fn busy_time(&mut self, now: u64) -> u64 {
+        self.charge(now);
+        self.busy_ns
     }
 
     /// Changes a member's weight; what it has run so far keeps the old one.

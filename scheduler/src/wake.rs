@@ -1,7 +1,7 @@
 //! An entity becomes runnable, stops being so, or lets others go first.
 
 use crate::entity::{Entity, EntityId, State, is_before, later};
-use crate::limits::{RATE_LIMIT_NS, SLEEPER_CREDIT_NS, WAKE_MARGIN_NS};
+use crate::limits::{SLEEPER_CREDIT_NS, WAKE_MARGIN_NS};
 use crate::queue::{Queue, Stop};
 use alloc::boxed::Box;
 
@@ -110,7 +110,7 @@ impl Queue {
             return Preempt::Now;
         }
         let earliest = match self.leads(entity, holder) {
-            true => self.slice_start.saturating_add(RATE_LIMIT_NS),
+            true => self.slice_start.saturating_add(self.rate_limit_ns),
             false => self.slice_end(),
         };
         if now >= earliest { Preempt::Now } else { Preempt::By(earliest) }

@@ -25,6 +25,22 @@ fn a_sleeper_wakes_within_the_rate_limit_among_spinners() {
 }
 
 #[test]
+fn a_rate_limit_can_be_changed() {
+    for limit in [0, 100_000, 5 * MS] {
+        let mut machine = Machine::new(1, 16);
+        machine.queues[0].set_rate_limit(limit);
+        for _ in 0..3 {
+            machine.add(Behaviour::Spin, 256);
+        }
+        let sleeper = machine.add(Behaviour::Cycle { run: 200_000, sleep: 13 * MS }, 256);
+        machine.run_until(machine.now + 20 * SECOND);
+        let longest = *machine.vcpus[sleeper.0 as usize].latencies.iter().skip(1).max().unwrap();
+        assert!(longest <= limit, "{limit}: {longest} ns");
+        assert!(limit <= limits::RATE_LIMIT_NS || longest > limits::RATE_LIMIT_NS, "{limit}: {longest} ns");
+    }
+}
+
+#[test]
 fn the_head_start_is_bounded() {
     // Who uses more than its share loses the head start: the latency of a hungry "sleeper" is a matter of slices.
     let mut machine = Machine::new(1, 8);

@@ -1,0 +1,58 @@
+//! CPU pools: who may have which CPU.
+#![allow(clippy::unwrap_used, reason = "a failed test panics")]
+
+use scheduler::{PoolError, Pools, Population::Empty, Population::Inhabited};
+
+#[test]
+fn the_first_pool_has_all_and_stays() {
+    let mut pools = Pools::new(0b1111).unwrap();
+    assert_eq!(pools.get(0).unwrap().cpus, 0b1111);
+    assert_eq!(pools.free_cpus(), 0);
+    assert_eq!(pools.destroy(0, Empty), Err(PoolError::Busy));
+    for cpu in [3, 2, 1] {
+        assert_eq!(pools.remove_cpu(0, Some(cpu), Inhabited), Ok(cpu));
+    }
+    assert_eq!(pools.remove_cpu(0, Some(0), Inhabited), Err(PoolError::Needed));
+    assert_eq!(pools.remove_cpu(0, None, Inhabited), Err(PoolError::Needed));
+    assert_eq!(pools.free_cpus(), 0b1110);
+}
+
+#[test]
+fn numbers_are_chosen_behind_the_last() {
+    let mut pools = Pools::new(1).unwrap();
+    assert_eq!(pools.create(Some(7)), Ok(7));
+    assert_eq!(pools.create(Some(7)), Err(PoolError::Exists));
+    assert_eq!(pools.create(None), Ok(8));
+    assert_eq!(pools.create(Some(3)), Ok(3));
+    let found = [0, 1, 3, 4, 8].map(|id| pools.get_from(id).unwrap().id);
+    assert_eq!(found, [0, 3, 3, 7, 8]);
+    assert_eq!(pools.get_from(9), None);
+    assert_eq!(pools.get(1), None);
+    assert_eq!(pools.create(Some(u32::MAX - 1)), Ok(u32::MAX - 1));
+    assert_eq!(pools.create(None), Err(PoolError::Exists), "no number is left behind the last");
+}
+
+#[test]
+fn a_cpu_is_in_one_pool_or_free() {
+    let mut pools = Pools::new(0b1111).unwrap();
+    pools.create(Some(1)).unwrap();
+    assert_eq!(pools.add_cpu(1, Some(2)), Err(PoolError::NotFree));
+    assert_eq!(pools.add_cpu(1, None), Err(PoolError::NotFree));
+    assert_eq!(pools.remove_cpu(1, Some(2), Empty), Err(PoolError::NotMember));
+    assert_eq!(pools.remove_cpu(1, None, Empty), Err(PoolError::Needed));
+    assert_eq!(pools.remove_cpu(0, None, Inhabited), Ok(3));
+    assert_eq!(pools.remove_cpu(0, Some(2), Inhabited), Ok(2));
+    assert_eq!(pools.remove_cpu(0, Some(2), Inhabited), Err(PoolError::NotMember));
+    assert_eq!(pools.add_cpu(1, None), Ok(2), "the first free one");
+    assert_eq!(pools.add_cpu(1, Some(3)), Ok(3));
+    assert_eq!(pools.destroy(1, Empty), Err(PoolError::Busy));
+    assert_eq!(pools.remove_cpu(1, Some(2), Inhabited), Ok(2));
+    assert_eq!(pools.remove_cpu(1, Some(3), Inhabited), Err(PoolError::Needed));
+    assert_eq!(pools.remove_cpu(1, Some(3), Empty), Ok(3));
+    assert_eq!(pools.destroy(1, Inhabited), Err(PoolError::Busy));
+    assert_eq!(pools.destroy(1, Empty), Ok(()));
+    for refused in [pools.add_cpu(1, None).err(), pools.remove_cpu(1, None, Empty).err(), pools.destroy(1, Empty).err()]
+    {
+        assert_eq!(refused, Some(PoolError::Absent));
+    }
+}
