@@ -19,13 +19,13 @@ state guest | grep -q '^[rb-][b-]----$'
 verdict state-unpaused "$(state guest)"
 told sysrq xl sysrq guest h
 id=$(xl domid guest)
-told reboot xl reboot -w guest
+told reboot timeout 120 xl reboot -w guest
 wait_for 120 xl domid guest
 hears guest 120 '^GUEST done' 2
 verdict rebooted "$(console guest | grep -c '^GUEST done') lives"
 [ "$(xl domid guest)" -gt "$id" ]
 verdict new-domid
-told shutdown xl shutdown -w guest
+told shutdown timeout 120 xl shutdown -w guest
 wait_for 20 gone guest
 verdict gone-after-shutdown
 linux crasher 'end=crash' 'on_crash = "preserve"'

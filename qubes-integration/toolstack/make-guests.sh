@@ -26,7 +26,12 @@ for kernel; do
     root=$work/root-$series
     busybox_root "$root"
     cp "$here/guest/init" "$root/init"
-    chmod +x "$root/init"
+    # The kernel runs these when the toolstack asks for an end; the shell that is the first process would not hear a signal.
+    mkdir "$root/sbin"
+    for ending in poweroff reboot; do
+        printf '#!/bin/sh\nexec /bin/busybox %s -f\n' $ending > "$root/sbin/$ending"
+    done
+    chmod +x "$root/init" "$root/sbin"/*
     printf '%s\n' xen-blkfront xen-netfront > "$root/modules"
     take_modules "$kernel" "$root" 'xen-blkfront xen-netfront'
     pack "$root" "$disk/initrd-$series"
