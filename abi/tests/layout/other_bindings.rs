@@ -3,7 +3,10 @@
 //! Those bindings are generated, with assertions on the size of each struct and the offset of each member; they are read
 //! from the crate's source with a Rust parser, so all that it has takes part.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use syn::{Expr, Item, Lit, Macro};
 
@@ -52,7 +55,8 @@ fn source() -> PathBuf {
         name.starts_with("xen_sys-") && name.ends_with(".d")
     };
     let texts: Vec<String> = notes.filter(is_note).map(|path| std::fs::read_to_string(path).unwrap()).collect();
-    let source = texts.iter().flat_map(|text| text.split_whitespace()).find(|path| path.ends_with("/src/lib.rs"));
+    let source =
+        texts.iter().flat_map(|text| text.split_whitespace()).find(|path| Path::new(path).ends_with("src/lib.rs"));
     let root = PathBuf::from(source.expect("the compiler's notes do not name the source of xen-sys"));
     root.with_file_name("x86_64/bindgen.rs")
 }
