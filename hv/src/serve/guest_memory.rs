@@ -152,8 +152,7 @@ impl CallRegisters for Caller<'_> {
             Outcome::Continue { call, arguments } => {
                 let registers = &mut *self.registers;
                 registers.rax = u64::from(call);
-                let before =
-                    [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+                let before = [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
                 let now = outcome::continued(call, before, &arguments);
                 [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9] = now;
                 registers.rip = registers.rip.wrapping_sub(SYSCALL_LENGTH);
