@@ -35,6 +35,8 @@ test-full: setup
 
 # Everything on Debian's Xen and on Xenolith in one run: target/compare/report.html. OPTIONS: `compat-runner compare --help`.
 compare: build runner
+	@command -v chromium >/dev/null || apt-get install -qq -y --no-install-recommends chromium >/dev/null || \
+		echo "chromium is not installed and apt-get cannot install it: the page will not be checked" >&2
 	@$(RUNNER) compare $(OPTIONS)
 
 lint: setup

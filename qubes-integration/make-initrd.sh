@@ -4,7 +4,7 @@
 # usage: make-initrd.sh KERNEL_DIRECTORY OUTPUT [PACKAGES]
 # KERNEL_DIRECTORY has `modules`; the files of dom0/ become /init and its helpers; the modules named in dom0/modules are
 # taken along with everything they depend on. PACKAGES is a directory of unpacked packages, one folder each: stress-ng, the
-# C compiler proper and their shared libraries are taken from there.
+# C compiler proper and their shared libraries are taken from there, and workload.c is built beside them.
 set -euo pipefail
 kernel=$1 output=$2 packages=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,6 +25,7 @@ if [ -n "$packages" ]; then
     ln -s ../../lib/x86_64-linux-gnu "$root/usr/lib/x86_64-linux-gnu"
     cp "$packages/stress-ng/usr/bin/stress-ng" "$root/bin/"
     cp "$packages/cpp-12/usr/lib/gcc/x86_64-linux-gnu/12/cc1" "$root/bin/"
+    gcc -O2 -static -Wall -o "$root/bin/workload" "$here/workload.c"
     [ -e "$libraries/libc.so.6" ] || { echo "make-initrd: no C library in $packages" >&2; exit 1; }
 fi
 

@@ -23,7 +23,7 @@ pub const COPIED: usize = 256;
 pub enum Tools {
     /// Nothing.
     Busybox,
-    /// stress-ng and the C compiler proper.
+    /// stress-ng, the C compiler proper, and the work whose instructions are counted.
     Stress,
 }
 
@@ -62,7 +62,8 @@ impl Choice {
     /// The machine; `scenario` goes to /init through the kernel's command line.
     pub fn machine(&self, hypervisor: Hypervisor, scenario: &str, tools: Tools) -> Result<Machine> {
         let kernel = places::cached(&format!("linux-{}/vmlinuz", self.kernel))?;
-        let line = format!("console=hvc0 earlyprintk=xen {scenario} cpus={} {}", self.cpus, self.arguments);
+        let console = if hypervisor == Hypervisor::Bare { "console=ttyS0" } else { "console=hvc0 earlyprintk=xen" };
+        let line = format!("{console} {scenario} cpus={} {}", self.cpus, self.arguments);
         Ok(Machine {
             hypervisor,
             options: format!("com1=115200,8n1 console=com1 loglvl=all guest_loglvl=all {}", self.options),
@@ -96,6 +97,7 @@ fn initrd(kernel: &str, tools: Tools) -> Result<PathBuf> {
         Tools::Busybox => "dom0",
         Tools::Stress => {
             all.update(std::fs::read(places::cached("stress/stress-ng/.package")?)?);
+            all.update(std::fs::read(recipe.join("workload.c"))?);
             "stress"
         }
     };
@@ -148,14 +150,29 @@ fn sata_bus(machine: &mut Machine) -> &'static str {
     }
 }
 
-/// Adds one disk on each of three controllers; gives back the kernel words that tell the expected hash.
-pub fn add_disks(machine: &mut Machine) -> Result<String> {
+/// Adds one SATA disk of noise.
+pub fn add_disk(machine: &mut Machine) -> Result<()> {
+    let (file, _) = noise_disk()?;
+    let drive = format!("file={},if=none,id=disk0,format=raw,snapshot=on", file.display());
+    let device = format!("ide-hd,drive=disk0,bus={}", sata_bus(machine));
+    machine.extra.extend(["-drive".into(), drive, "-device".into(), device]);
+    Ok(())
+}
+
+/// A file of noise for disks, and the hash of what is in it.
+fn noise_disk() -> Result<(PathBuf, String)> {
     let data = server::noise(DISK);
     let file = places::cache()?.join("images/disk.raw");
     if std::fs::metadata(&file).map(|found| found.len()).ok() != Some(DISK as u64) {
         std::fs::create_dir_all(places::cache()?.join("images"))?;
         std::fs::write(&file, &data)?;
     }
+    Ok((file, hex(&Sha256::digest(&data))))
+}
+
+/// Adds one disk on each of three controllers; gives back the kernel words that tell the expected hash.
+pub fn add_disks(machine: &mut Machine) -> Result<String> {
+    let (file, hash) = noise_disk()?;
     let drive = |id: &str| format!("file={},if=none,id={id},format=raw,snapshot=on", file.display());
     let bus = sata_bus(machine);
     for (id, device) in [
@@ -165,7 +182,7 @@ pub fn add_disks(machine: &mut Machine) -> Result<String> {
     ] {
         machine.extra.extend(["-drive".into(), drive(id), "-device".into(), device]);
     }
-    Ok(format!("disk_hash={}", hex(&Sha256::digest(&data))))
+    Ok(format!("disk_hash={hash}"))
 }
 
 /// Adds two network cards and a server behind them; gives back the kernel words that tell port and hash.

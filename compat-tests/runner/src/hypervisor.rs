@@ -20,6 +20,9 @@ pub enum Hypervisor {
     /// The same with fail points, for the containment test only.
     #[value(skip)]
     FailPoints,
+    /// None: the kernel has the machine to itself.
+    #[value(skip)]
+    Bare,
 }
 
 impl Hypervisor {
@@ -30,6 +33,7 @@ impl Hypervisor {
             Hypervisor::Xen420 => "xen-4.20",
             Hypervisor::Xenolith => "xenolith",
             Hypervisor::FailPoints => "xenolith-fail-points",
+            Hypervisor::Bare => "bare",
         }
     }
 
@@ -39,6 +43,7 @@ impl Hypervisor {
             Hypervisor::Xen => "Xen 4.17",
             Hypervisor::Xen420 => "Xen 4.20",
             Hypervisor::Xenolith | Hypervisor::FailPoints => "Xenolith",
+            Hypervisor::Bare => "bare QEMU",
         }
     }
 
@@ -52,6 +57,7 @@ impl Hypervisor {
         match self {
             Hypervisor::Xen => places::cached("xen-4.17/xen.elf"),
             Hypervisor::Xen420 => places::cached("xen-4.20/xen.elf"),
+            Hypervisor::Bare => bail!("without a hypervisor there is no image of one"),
             Hypervisor::FailPoints => Ok(places::fail_points_target().join("xenolith.elf")),
             Hypervisor::Xenolith => {
                 let path = std::env::var_os("XENOLITH_IMAGE")

@@ -115,10 +115,12 @@ impl Machine {
             .args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()]);
         if let Some(disc) = &self.disc {
             command.arg("-cdrom").arg(disc).args(["-boot", "d"]);
+        } else if self.hypervisor == Hypervisor::Bare {
+            self.add_kernel(&mut command);
         } else {
             command.arg("-kernel").arg(self.hypervisor.image()?).args(["-append", &self.options]);
         }
-        if self.disc.is_none() && !self.modules.is_empty() {
+        if self.disc.is_none() && self.hypervisor != Hypervisor::Bare && !self.modules.is_empty() {
             let modules: Vec<String> = self.modules.iter().map(|(file, line)| module(file, line)).collect();
             command.args(["-initrd", &modules.join(",")]);
         }
@@ -128,6 +130,18 @@ impl Machine {
         }
         command.args(&self.extra);
         Ok(command)
+    }
+
+    /// The modules as a kernel and its initial RAM disk.
+    fn add_kernel(&self, command: &mut Command) {
+        for ((option, words), (file, line)) in
+            [("-kernel", Some("-append")), ("-initrd", None)].iter().zip(&self.modules)
+        {
+            command.arg(option).arg(file);
+            if let Some(words) = words {
+                command.args([*words, line]);
+            }
+        }
     }
 
     /// Boots, waits for the machine to end, for `awaited` at the start of a line plus a grace, or for the limit.

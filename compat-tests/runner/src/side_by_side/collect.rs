@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::command::Options;
 use super::outcome::{Conformance, Cost, Outcome};
-use super::{boots, images, memory, mitigations};
+use super::{boots, images, memory, mitigations, whole};
 use crate::answers::Answer;
 use crate::budgets::{self, Summary};
 use crate::compare::{self, Allowance};
@@ -32,7 +32,11 @@ pub fn everything(options: &Options) -> Result<Outcome> {
         guest::named(&options.names)?.into_iter().filter(|guest| guest.name != memory::GUEST).collect();
     let reference = Hypervisor::from(options.reference);
     let measuring = guests.iter().filter(|guest| guest.recipe.icount).count();
-    let others = 2 + 2 + if options.no_boots { 0 } else { 2 } + 2 * mitigations::MODELS.len();
+    let others = 2
+        + 2
+        + if options.no_boots { 0 } else { 2 }
+        + if options.no_work { 0 } else { 3 }
+        + 2 * mitigations::MODELS.len();
     let bar = ProgressBar::new((guests.len() * 2 + measuring + others) as u64);
     if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} [{bar:40}] {pos}/{len} {msg}") {
         bar.set_style(style);
@@ -69,7 +73,14 @@ impl Collector<'_> {
                 boots.push(self.step("boot of dom0", hypervisor, || boots::measure(hypervisor))?);
             }
         }
+        let mut work = Vec::new();
+        if !self.options.no_work {
+            for hypervisor in [Hypervisor::Bare, self.reference, Hypervisor::Xenolith] {
+                work.push(self.step("dom0's work", hypervisor, || whole::measure(hypervisor))?);
+            }
+        }
         Ok(Outcome {
+            work,
             setting: self.setting()?,
             conformance,
             costs,

@@ -24,6 +24,9 @@ pub struct Options {
     /// Leave out the boots of Debian's kernel.
     #[arg(long)]
     pub no_boots: bool,
+    /// Leave out the work of a whole dom0, which takes minutes.
+    #[arg(long)]
+    pub no_work: bool,
     /// Do not look at the page in a browser.
     #[arg(long)]
     pub no_browser: bool,
@@ -80,7 +83,17 @@ fn summarise(outcome: &Outcome) -> Tally {
     for image in &outcome.images {
         println!("image       {:<10} {} bytes, {} compressed", image.of, image.plain, image.compressed);
     }
-    tally.count(&outcome.heavier_than_xen());
+    for work in &outcome.work {
+        let complaints: Vec<String> = work.complaints.iter().map(|line| format!("{}: {line}", work.on)).collect();
+        complaints.iter().for_each(|line| println!("FAIL dom0's work: {line}"));
+        tally.count(&complaints);
+    }
+    for (name, ratio) in outcome.work_ratios() {
+        println!("work        {name}: {ratio:.2} of Xen's instructions");
+    }
+    let heavier = outcome.heavier_than_xen();
+    heavier.iter().for_each(|line| println!("FAIL {line}"));
+    tally.count(&heavier);
     tally
 }
 

@@ -10,4 +10,6 @@ pub mod mitigations;
 pub mod outcome;
 pub mod page;
 pub mod plots;
+pub mod stops;
 pub mod style;
+pub mod whole;

@@ -25,6 +25,8 @@ pub struct Outcome {
     pub boots_missing: Option<String>,
     /// Where the machine's memory is while dom0 runs.
     pub memory: Vec<Memory>,
+    /// A whole dom0's work, in instructions: bare first, ours last.
+    pub work: Vec<Work>,
     /// Sizes of images.
     pub images: Vec<Image>,
     /// What each hypervisor says it does against speculation, by CPU model.
@@ -102,6 +104,17 @@ impl Boot {
     }
 }
 
+/// What a dom0's work took.
+#[derive(Clone, Debug, Serialize)]
+pub struct Work {
+    /// On what.
+    pub on: String,
+    /// Instructions of each piece.
+    pub figures: BTreeMap<String, u64>,
+    /// What went wrong.
+    pub complaints: Vec<String>,
+}
+
 /// Where the machine's memory is, in KiB.
 #[derive(Clone, Debug, Serialize)]
 pub struct Memory {
@@ -160,5 +173,14 @@ impl Outcome {
     pub fn heavier_than_xen(&self) -> Vec<String> {
         let ratio = Self::ratio(&self.memory, |memory| memory.own() as f64);
         ratio.filter(|ratio| *ratio > 1.0).map(|ratio| format!("memory: {ratio:.2} of Xen's")).into_iter().collect()
+    }
+
+    /// Each piece of work on Xenolith as a part of the reference's.
+    pub fn work_ratios(&self) -> Vec<(&str, f64)> {
+        let [.., reference, ours] = self.work.as_slice() else { return Vec::new() };
+        let of_both = |(name, own): (&'_ String, &u64)| {
+            reference.figures.get(name).map(|mark| *own as f64 / (*mark).max(1) as f64)
+        };
+        ours.figures.iter().filter_map(|row| Some((row.0.as_str(), of_both(row)?))).collect()
     }
 }

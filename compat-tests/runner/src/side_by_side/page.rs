@@ -26,6 +26,7 @@ pub fn render(outcome: &Outcome) -> String {
                     (conformance(outcome))
                     (costs(outcome))
                     (boots(outcome))
+                    (work(outcome))
                     div.pair { (memory(outcome)) (images(outcome)) }
                     (mitigations(outcome))
                 }
@@ -51,10 +52,10 @@ fn cards(outcome: &Outcome) -> Markup {
     html! {
         div.cards {
             (card(&format!("{:.2} %", same as f64 / all as f64 * 100.0), &format!("of {} answers are Xen's", thousands(all as u64))))
-            (card(&format!("{:.2}", outcome.costs_summary.mean), "instructions, geometric mean against the better Xen"))
-            (card(&ratio(Outcome::ratio(&outcome.boots, |boot| boot.total())), "time to dom0's first process"))
-            (card(&ratio(Outcome::ratio(&outcome.memory, |memory| memory.own() as f64)), "memory of its own"))
-            (card(&ratio(Outcome::ratio(&outcome.images, |image| image.compressed as f64)), "compressed image"))
+            (card(&format!("{:.2}", outcome.costs_summary.mean), "of the better Xen's instructions, geometric mean"))
+            (card(&ratio(Outcome::ratio(&outcome.boots, |boot| boot.total())), "of Xen's time to dom0's first process"))
+            (card(&ratio(Outcome::ratio(&outcome.memory, |memory| memory.own() as f64)), "of Xen's own memory"))
+            (card(&ratio(Outcome::ratio(&outcome.images, |image| image.compressed as f64)), "of Xen's compressed image"))
         }
     }
 }
@@ -108,6 +109,30 @@ fn boots(outcome: &Outcome) -> Markup {
     }
 }
 
+fn work(outcome: &Outcome) -> Markup {
+    let [bare, reference, ours] = outcome.work.as_slice() else {
+        return html! { section { h2 { "What does a whole dom0 cost?" } p { "Missing: left out by --no-work." } } };
+    };
+    let million = |figure: Option<&u64>| figure.map_or("–".into(), |figure| thousands(figure / 1_000_000));
+    html! {
+        section {
+            h2 { "What does a whole dom0 cost?" }
+            p { "Millions of instructions for a fixed piece of work in the same kernel, one CPU. The kernel's boot has waiting in it, which counts like work." }
+            table {
+                tr { th { "work" } th { (bare.on) } th { (reference.on) } th { (ours.on) } th { "Xenolith / Xen" } th { "Xenolith / bare" } }
+                @for (name, figure) in &ours.figures {
+                    @let part = |of: &super::outcome::Work| of.figures.get(name).map(|mark| *figure as f64 / (*mark).max(1) as f64);
+                    tr {
+                        td { (name) } td { (million(bare.figures.get(name))) } td { (million(reference.figures.get(name))) }
+                        td { (million(Some(figure))) } td { b { (ratio(part(reference))) } } td { (ratio(part(bare))) }
+                    }
+                }
+            }
+            (plots::work(outcome))
+        }
+    }
+}
+
 fn memory(outcome: &Outcome) -> Markup {
     let rows: Vec<_> = outcome.memory.iter().map(|memory| (memory.on.clone(), memory.own())).collect();
     html! {
@@ -148,5 +173,80 @@ fn mitigations(outcome: &Outcome) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::outcome::{Boot, Conformance, Cost, Image, Memory, Outcome, Work};
+    use super::render;
+    use crate::budgets::Summary;
+
+    fn example() -> Outcome {
+        let on = |name: &str| name.to_owned();
+        let work = |name: &str, figure: u64| Work {
+            on: on(name),
+            figures: BTreeMap::from([("forks".into(), figure)]),
+            complaints: Vec::new(),
+        };
+        Outcome {
+            setting: vec![("emulator".into(), "<QEMU>".into())],
+            conformance: vec![Conformance {
+                guest: "smoke".into(),
+                about: String::new(),
+                reference: Some("SUCCESS".into()),
+                xenolith: "none".into(),
+                same: 3,
+                allowed: 1,
+                differing: vec!["a: xen 1 xenolith 2".into()],
+                complaints: Vec::new(),
+            }],
+            costs: vec![Cost {
+                guest: "cost".into(),
+                name: "null".into(),
+                xen_4_17: Some(250),
+                xen_4_20: None,
+                xenolith: Some(125),
+            }],
+            costs_summary: Summary::of([0.5].into_iter()),
+            costs_missing: BTreeMap::new(),
+            boots: ["Xen 4.17", "Xenolith"]
+                .map(|name| Boot { on: on(name), stages: vec![("hypervisor".into(), 2.0)] })
+                .into(),
+            boots_missing: None,
+            memory: ["Xen 4.17", "Xenolith"].map(|name| Memory { on: on(name), total: 9, dom0: 4, free: 3 }).into(),
+            work: vec![work("bare QEMU", 1_000_000), work("Xen 4.17", 4_000_000), work("Xenolith", 2_000_000)],
+            images: vec![Image { of: on("Xenolith"), plain: 2048, compressed: 1024 }],
+            mitigations: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_page_has_all_plots_and_no_foreign_markup() {
+        let page = render(&example());
+        assert_eq!(page.matches("<svg").count(), 6);
+        assert!(page.contains("&lt;QEMU&gt;") && !page.contains("NaN") && !page.contains("inf"));
+        assert!(page.contains("what differs") && !page.contains("http"), "one page that needs nothing else");
+    }
+
+    #[test]
+    fn what_was_left_out_is_said() {
+        let mut outcome = example();
+        outcome.work.clear();
+        outcome.boots_missing = Some("left out".into());
+        let page = render(&outcome);
+        assert!(page.contains("left out by --no-work") && page.contains("Missing: left out."));
+        assert_eq!(page.matches("<svg").count(), 4);
+    }
+
+    #[test]
+    fn a_hypervisor_that_takes_more_memory_is_a_complaint() {
+        let mut outcome = example();
+        assert!(outcome.heavier_than_xen().is_empty());
+        outcome.memory.iter_mut().skip(1).for_each(|memory| memory.free = 1);
+        assert_eq!(outcome.heavier_than_xen().len(), 1);
+        assert_eq!(outcome.work_ratios(), [("forks", 0.5)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::outcome::{Boot, Conformance, Cost};
+use super::outcome::{Boot, Conformance, Cost, Outcome};
 use super::style::{BAD, GOOD, NEW, OLD, OURS, TOLERATED};
 
 /// Width of a plot over the whole page, in its own units.
@@ -173,6 +173,34 @@ pub fn boots(boots: &[Boot]) -> Markup {
                     }
                 }
                 (text(108.0 + length(boot.total()), y + 21.0, "", &format!("{:.1} s", boot.total())))
+            }
+        },
+    )
+}
+
+/// Work: for each piece a bar for each hypervisor, as parts of what the first Xen needs.
+pub fn work(outcome: &Outcome) -> Markup {
+    const LINE: f64 = 44.0;
+    const COLOURS: [&str; 3] = [NEW, OLD, OURS];
+    let Some(reference) = outcome.work.get(1) else { return Markup::default() };
+    let unit = (WIDE - 330.0) / 1.25;
+    plot(
+        WIDE,
+        10.0 + LINE * reference.figures.len() as f64,
+        "work of a dom0",
+        html! {
+            (vertical(240.0 + unit, 0.0, 10.0 + LINE * reference.figures.len() as f64, BAD))
+            @for (index, (name, mark)) in reference.figures.iter().enumerate() {
+                @let y = 8.0 + LINE * index as f64;
+                (text(0.0, y + 21.0, "", name))
+                @for ((place, of), colour) in outcome.work.iter().enumerate().zip(COLOURS) {
+                    @if let Some(figure) = of.figures.get(name) {
+                        @let part = *figure as f64 / (*mark).max(1) as f64;
+                        @let at = y + 11.0 * place as f64;
+                        (rectangle(240.0, at, part.min(1.25) * unit, 9.0, colour))
+                        (text(246.0 + part.min(1.25) * unit, at + 9.0, "soft", &format!("{part:.2}")))
+                    }
+                }
             }
         },
     )
