@@ -54,11 +54,12 @@ impl World {
         let flags = self.random.pick(&[0, 1, 1, 1, 5, 2, 3, 0x19, 0x101, 0x105, 0xffff]);
         let domain = self.random.pick(&[0, 0, 0, 0, 1, DOMID_SELF]);
         let head = flags | domain << 16;
-        let frame = if self.random.below(8) == 0 { self.value() } else { self.frame() };
+        // Nothing of the guest's own image, which a copy would overwrite, in whichever version the entry is read.
+        let frame = if self.random.below(8) == 0 { self.strange_frame() } else { self.frame() };
         if self.random.below(2) == 0 {
             memory::write(self.grants + reference * 8, head | frame << 32);
         } else {
-            let range = self.random.below(5000) | self.random.below(5000) << 16;
+            let range = self.random.below(5000) | (1 + self.random.below(5000)) << 16;
             memory::write(self.grants + reference * 16 + 8, frame);
             memory::write(self.grants + reference * 16, head | range << 32);
         }
