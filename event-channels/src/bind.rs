@@ -37,8 +37,8 @@ impl<P: Platform> Ports<P> {
     /// A new port that `remote` may bind to. Errors: `EINVAL` the domain is dying, `ENOSPC`, `ENOMEM`.
     pub fn alloc_unbound(&self, remote: DomainId) -> Result<Number> {
         let mut table = self.table.lock();
-        let (number, _) = self.find_free(&mut table)?;
-        self.occupy(&mut table, number, Notify::RESET, Binding::Unbound { remote });
+        let (number, port) = self.find_free(&mut table)?;
+        self.occupy(&mut table, (number, port), Notify::RESET, Binding::Unbound { remote });
         Ok(number)
     }
 
@@ -75,8 +75,8 @@ impl<P: Platform> Ports<P> {
         if cell.load(Acquire) != 0 {
             return Err(Errno::EEXIST);
         }
-        let (number, _) = self.find_free(&mut table)?;
-        self.occupy(&mut table, number, Notify::of_vcpu(vcpu), Binding::Virq(virq));
+        let (number, port) = self.find_free(&mut table)?;
+        self.occupy(&mut table, (number, port), Notify::of_vcpu(vcpu), Binding::Virq(virq));
         cell.store(number.0, Release);
         Ok(number)
     }
@@ -86,8 +86,8 @@ impl<P: Platform> Ports<P> {
     pub fn bind_ipi(&self, vcpu: VcpuId) -> Result<Number> {
         self.vcpu(vcpu).ok_or(Errno::ENOENT)?;
         let mut table = self.table.lock();
-        let (number, _) = self.find_free(&mut table)?;
-        self.occupy(&mut table, number, Notify::of_vcpu(vcpu), Binding::Ipi);
+        let (number, port) = self.find_free(&mut table)?;
+        self.occupy(&mut table, (number, port), Notify::of_vcpu(vcpu), Binding::Ipi);
         Ok(number)
     }
 
@@ -104,7 +104,7 @@ impl<P: Platform> Ports<P> {
         }
         let (number, port) = self.find_free(&mut table)?;
         // The first interrupt may come before bind returns and must find the port.
-        self.occupy(&mut table, number, Notify::RESET, Binding::Pirq(pirq));
+        self.occupy(&mut table, (number, port), Notify::RESET, Binding::Pirq(pirq));
         cell.store(number.0, Release);
         if let Err(errno) = control.bind(pirq, sharing) {
             cell.store(0, Release);

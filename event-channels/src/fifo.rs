@@ -15,6 +15,7 @@ use crate::{
     Platform, Ports, Wake,
     delivery::Raised,
     port::{LastQueue, Notify, Port},
+    ports::EventAbi,
     queue::{LINKED, MASKED, PENDING},
     sync::AtomicU32,
     vcpu::Delivery,
@@ -122,7 +123,9 @@ impl<P: Platform> Ports<P> {
     /// port is not bound yet.
     pub(crate) fn start_queue(&self, number: Number, port: &Port<P>, notify: Notify) {
         let last = port.last_queue();
-        if let Some(slot) = self.vcpu(last.vcpu())
+        // There are no queues before the domain changes over, which takes the lock of the table that the caller has.
+        if self.event_abi() == EventAbi::Fifo
+            && let Some(slot) = self.vcpu(last.vcpu())
             && let Some(queues) = &mut slot.delivery.lock().queues
         {
             queues.forget_tail(last.priority(), number);

@@ -17,9 +17,9 @@ impl<P: Platform> Ports<P> {
     pub fn alloc_for_hypervisor(&self, vcpu: VcpuId, remote: DomainId, consumer: ConsumerId) -> Result<Number> {
         self.vcpu(vcpu).ok_or(Errno::ENOENT)?;
         let mut table = self.table.lock();
-        let (number, _) = self.find_free(&mut table)?;
+        let (number, port) = self.find_free(&mut table)?;
         let notify = Notify::of_vcpu(vcpu).with_consumer(consumer);
-        self.occupy(&mut table, number, notify, Binding::Unbound { remote });
+        self.occupy(&mut table, (number, port), notify, Binding::Unbound { remote });
         Ok(number)
     }
 

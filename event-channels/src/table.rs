@@ -129,12 +129,16 @@ impl<P: Platform> Ports<P> {
     }
 
     /// Gives a free port its life.
-    pub(crate) fn occupy(&self, table: &mut Table<P>, number: Number, notify: Notify, binding: Binding<P>) {
-        if let Some(port) = self.port(number) {
-            let mut current = port.binding.lock();
-            self.occupy_locked(table, number, port, notify);
-            *current = binding;
-        }
+    pub(crate) fn occupy(
+        &self,
+        table: &mut Table<P>,
+        (number, port): (Number, &Port<P>),
+        notify: Notify,
+        binding: Binding<P>,
+    ) {
+        let mut current = port.binding.lock();
+        self.occupy_locked(table, number, port, notify);
+        *current = binding;
     }
 
     /// The same, when the caller has the port's lock and writes the binding itself.

@@ -40,14 +40,12 @@ pub const fn check_return(registers: &Registers) -> Result<ReturnPath, Violation
     if registers.rflags & !flags::GUEST_OWNED != flags::GUEST_FORCED {
         return Err(Violation::Flags(registers.rflags));
     }
-    // The ordinary case in one comparison each.
+    // The ordinary case in one comparison each; the others look at everything again, out of line.
     if registers.cs != FLAT_CODE_WORD {
-        core::hint::cold_path();
-        return check_selectors(registers);
+        return check_in_full(registers);
     }
     if registers.ss != FLAT_STACK_WORD {
-        core::hint::cold_path();
-        return check_selectors(registers);
+        return check_in_full(registers);
     }
     if registers.may_sysret() && is_canonical(registers.rip) && registers.rflags & flags::RESUME == 0 {
         return Ok(ReturnPath::Sysret);
@@ -56,7 +54,10 @@ pub const fn check_return(registers: &Registers) -> Result<ReturnPath, Violation
 }
 
 #[inline(never)]
-const fn check_selectors(registers: &Registers) -> Result<ReturnPath, Violation> {
+const fn check_in_full(registers: &Registers) -> Result<ReturnPath, Violation> {
+    if registers.rflags & !flags::GUEST_OWNED != flags::GUEST_FORCED {
+        return Err(Violation::Flags(registers.rflags));
+    }
     if registers.cs & 3 != 3 {
         return Err(Violation::CodeSelector(registers.cs as u16));
     }

@@ -8,7 +8,7 @@
 
 use core::arch::asm;
 
-/// One access: AC is set around `$body` only. A fault clears the register `ok` and goes on behind it.
+/// One access: AC is set around `$body` only. A fault clears `fine` and goes on behind it.
 macro_rules! access {
     ([$($body:expr),+], $($operands:tt)*) => {{
         let mut fine = 1u32;
