@@ -22,5 +22,5 @@ mod redirection;
 
 pub use line::{IsaLines, Polarity, Signal, Trigger};
 pub use message::Message;
-pub use pirqs::{Irq, NumberKind, Outcome, Pirqs, PortUse};
+pub use pirqs::{Irq, NumberKind, Outcome, Permission, Pirqs, PortUse};
 pub use redirection::Redirection;

@@ -59,6 +59,15 @@ pub struct Pirqs {
 /// Numbers below this are never given out for lines: dom0 takes them for its ISA interrupts.
 const ISA: u32 = 16;
 
+/// A right to a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Permission {
+    /// There is one.
+    Granted,
+    /// There is none.
+    Denied,
+}
+
 impl Pirqs {
     /// `limit` free numbers and no right to any of `lines` lines. Errors: `ENOMEM`.
     pub fn new(limit: u32, lines: u32) -> Result<Self> {
@@ -78,6 +87,13 @@ impl Pirqs {
     /// Gives the right to all lines but line 0, the machine's own timer.
     pub fn permit_all_lines(&mut self) {
         self.permitted.iter_mut().skip(1).for_each(|permitted| *permitted = true);
+    }
+
+    /// Gives the right to a line, or takes it away; there is none to messages.
+    pub fn permit_line(&mut self, line: Irq, permission: Permission) {
+        if let Some(permitted) = self.permitted.get_mut(line.0 as usize) {
+            *permitted = permission == Permission::Granted;
+        }
     }
 
     /// Whether the domain may map the line. Messages are nobody's before they are mapped.

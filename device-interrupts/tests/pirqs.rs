@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
 use abi::{Errno, Pirq};
-use device_interrupts::{Irq, NumberKind, Outcome, Pirqs, PortUse};
+use device_interrupts::{Irq, NumberKind, Outcome, Permission, Pirqs, PortUse};
 
 /// A dom0 on a machine with 24 lines and one CPU, as Xen sizes it.
 fn dom0() -> Pirqs {
@@ -116,4 +116,18 @@ fn messages_get_numbers_of_their_own() {
     assert_eq!(pirqs.choose(Irq(25), 207, NumberKind::Message), Ok(Pirq(207)));
     assert_eq!(pirqs.map(Pirq(207), Irq(25)), Ok(Outcome::Untouched(Pirq(207))), "a number in use is no error");
     assert_eq!(pirqs.mapped().collect::<Vec<_>>(), [(Pirq(207), Irq(24))]);
+}
+
+#[test]
+fn lines_are_permitted_one_by_one() {
+    let mut pirqs = Pirqs::new(56, 24).unwrap();
+    assert_eq!(map_line(&mut pirqs, 5, -1), Err(Errno::EPERM));
+    pirqs.permit_line(Irq(5), Permission::Granted);
+    assert_eq!(map_line(&mut pirqs, 5, 5), Ok(5));
+    pirqs.permit_line(Irq(6), Permission::Granted);
+    pirqs.permit_line(Irq(6), Permission::Denied);
+    assert_eq!(map_line(&mut pirqs, 6, 6), Err(Errno::EPERM));
+    // There is no right to what is no line.
+    pirqs.permit_line(Irq(24), Permission::Granted);
+    assert!(!pirqs.may_use_line(Irq(24)));
 }

@@ -3,16 +3,15 @@
 //! Locks are seen in builds with debug assertions, where each CPU keeps the levels it holds.
 
 use crate::{
-    cpu,
-    domain::Domain,
+    cpu, domain,
     memory::{frame_table, heap, physical},
     sync,
     time::clock,
 };
-use abi::Mfn;
+use abi::{DomainId, Mfn};
 
 /// Memory in use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Snapshot {
     /// Frames that are neither free nor part of the heap.
     frames: i64,
@@ -35,25 +34,13 @@ impl Snapshot {
     }
 }
 
-/// What a dead domain still has.
-pub fn domain(dead: &'static Domain) -> Option<&'static str> {
-    if dead.memory.total() != 0 {
-        return Some("frames in the domain's account");
-    }
-    if dead.ports.ports_in_use() != 0 {
-        return Some("event ports in use");
-    }
-    if dead.vcpus().iter().any(|vcpu| !vcpu.drops.is_empty()) {
-        return Some("unfinished table drops");
+/// What a domain that was taken down still has.
+pub fn domain(dead: DomainId) -> Option<&'static str> {
+    if domain::find(dead).is_some() {
+        return Some("the record");
     }
     let frames = frame_table::frames();
-    let is_left = |mfn: u64| {
-        frames.get(Mfn(mfn)).is_some_and(|info| {
-            let word = info.reference();
-            // Its shared pages stay with the record, with the hypervisor's one reference.
-            word.owner() == dead.id && !(word.is_xen_heap() && word.count() == 1)
-        })
-    };
+    let is_left = |mfn: u64| frames.get(Mfn(mfn)).is_some_and(|info| info.reference().owner() == dead);
     (0..frame_table::limit().0).any(is_left).then_some("frames of the dead domain")
 }
 

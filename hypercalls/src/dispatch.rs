@@ -22,6 +22,7 @@ use crate::authority::Policy;
 use crate::guest::{GuestMemory, Preemption};
 use crate::op::console::ConsoleHost;
 use crate::op::cpu::CpuHost;
+use crate::op::domctl::DomctlHost;
 use crate::op::event::EventHost;
 use crate::op::grant::GrantCalls;
 use crate::op::memory::MemoryHost;
@@ -55,6 +56,7 @@ pub trait Host:
     + GrantCalls
     + PhysdevHost
     + PlatformHost
+    + DomctlHost
 {
 }
 
@@ -74,6 +76,7 @@ impl<H> Host for H where
         + GrantCalls
         + PhysdevHost
         + PlatformHost
+        + DomctlHost
 {
 }
 

@@ -92,15 +92,15 @@ pub struct Moment {
 /// What a domain's vCPUs see.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CpuidPolicy {
-    vendor: Vendor,
-    role: Role,
-    basic: [Leaf; BASIC_MAX as usize + 1],
-    caches: [Leaf; CACHES],
-    features: [Leaf; 3],
-    extended: [Leaf; (EXTENDED_MAX_AMD & 0xFF) as usize + 1],
-    state: ExtendedState,
+    pub(crate) vendor: Vendor,
+    pub(crate) role: Role,
+    pub(crate) basic: [Leaf; BASIC_MAX as usize + 1],
+    pub(crate) caches: [Leaf; CACHES],
+    pub(crate) features: [Leaf; 3],
+    pub(crate) extended: [Leaf; (EXTENDED_MAX_AMD & 0xFF) as usize + 1],
+    pub(crate) state: ExtendedState,
     /// Leaf 0xD subleaf 1 eax.
-    state_features: u32,
+    pub(crate) state_features: u32,
     host_leaf1: Leaf,
     host_monitor: Leaf,
 }

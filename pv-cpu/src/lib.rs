@@ -10,6 +10,7 @@ pub mod asynchronous;
 pub mod bounce;
 pub mod control;
 pub mod cpuid;
+mod cpuid_list;
 pub mod debug;
 pub mod decode;
 pub mod descriptor;

@@ -189,3 +189,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_listed_policy_comes_back_as_it_was_and_never_as_more() {
+    for name in ["milan", "max", "skylake"] {
+        let most = policy(Role::Guest, &recorded(name));
+        let mut list = Vec::new();
+        most.for_each_leaf::<()>(&mut |leaf, subleaf, value| {
+            list.push((leaf, subleaf.unwrap_or(u32::MAX), value));
+            Ok(())
+        })
+        .unwrap();
+        assert!(list.windows(2).all(|pair| (pair[0].0, pair[0].1) < (pair[1].0, pair[1].1)), "{name}: ascending");
+        assert_eq!(most.restricted(&most, list.iter().copied()).unwrap(), most, "{name}");
+        let ones = Leaf { eax: u32::MAX, ebx: u32::MAX, ecx: u32::MAX, edx: u32::MAX };
+        let greedy = most.restricted(&most, [(7, 1, ones), (0xD, 1, ones), (0x8000_0007, u32::MAX, ones)].into_iter());
+        let greedy = greedy.unwrap();
+        let features = |policy: &CpuidPolicy, leaf, subleaf| policy.query(leaf, subleaf, &KERNEL, &Xen);
+        for (leaf, subleaf) in [(7, 1), (0xD, 1), (0x8000_0007, 0)] {
+            assert_eq!(features(&greedy, leaf, subleaf), features(&most, leaf, subleaf), "{name} {leaf:x}");
+        }
+        let none = most.restricted(&most, [(1, u32::MAX, Leaf::default())].into_iter()).unwrap();
+        assert_eq!(features(&none, 1, 0).edx, 0, "{name}: what is not asked for is not there");
+        let beyond = Leaf { eax: u32::MAX, ..Leaf::default() };
+        for leaf in [0, 0x8000_0000] {
+            assert_eq!(most.restricted(&most, [(leaf, u32::MAX, beyond)].into_iter()), Err((leaf, u32::MAX)), "{name}");
+        }
+    }
+}

@@ -20,6 +20,11 @@ impl Queue {
     /// Decides. The caller then switches to the entity, and calls [`Queue::switched`] when the registers of the one
     /// before are saved.
     pub fn pick_next(&mut self, now: u64) -> Decision {
+        self.pick_next_of(now, |_| true)
+    }
+
+    /// The same, passing over those of whom `may_run` says no: they are blocked from then on, until they are woken.
+    pub fn pick_next_of(&mut self, now: u64, may_run: impl Fn(EntityId) -> bool) -> Decision {
         self.charge(now);
         self.release_throttled(now);
         if !self.continues(now) {
@@ -27,7 +32,7 @@ impl Queue {
             if let Some(previous) = previous {
                 self.put_back(previous, now);
             }
-            self.current = self.take_first(now);
+            self.current = self.take_first(now, may_run);
             self.slice_start = now;
             self.charged_until = now;
             if previous != self.current {
@@ -139,9 +144,17 @@ impl Queue {
     }
 
     /// Takes the first waiting entity that its cap allows to run.
-    fn take_first(&mut self, now: u64) -> Option<EntityId> {
+    fn take_first(&mut self, now: u64, may_run: impl Fn(EntityId) -> bool) -> Option<EntityId> {
         loop {
             let id = self.waiting.pop()?;
+            if !may_run(id) {
+                self.count_out(id);
+                self.return_budget(id, now);
+                if let Some(entity) = self.member_mut(id) {
+                    entity.state = State::Blocked;
+                }
+                continue;
+            }
             if self.has_budget(id, now) {
                 let entity = self.member_mut(id)?;
                 entity.state = State::Running;

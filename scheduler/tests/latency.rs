@@ -112,3 +112,23 @@ proptest! {
         prop_assert!(shares[0] <= fair * 1.03, "{shares:?}");
     }
 }
+
+#[test]
+fn who_may_not_run_is_passed_over_until_it_is_woken() {
+    let mut machine = Machine::new(1, 4);
+    let queue = &mut machine.queues[0];
+    let now = machine.now;
+    let ids = [EntityId(0), EntityId(1)];
+    for id in ids {
+        let _ = queue.attach(Entity::new(id, Weight::DEFAULT, Affinity::ANY, None), now).unwrap();
+        let _ = queue.wake(id, now);
+    }
+    let decision = queue.pick_next_of(now, |id| id == ids[1]);
+    assert_eq!(decision.entity, Some(ids[1]));
+    assert_eq!(queue.load().runnable, 1, "the other one counts as blocked");
+    let _ = queue.stop(ids[1], now);
+    assert_eq!(queue.pick_next_of(now, |_| true).entity, None, "nobody woke it");
+    let _ = queue.switched();
+    let _ = queue.wake(ids[0], now);
+    assert_eq!(queue.pick_next(now).entity, Some(ids[0]));
+}

@@ -95,22 +95,34 @@ pub fn map(cpu: usize, syscall_page: u64) -> Result<Mfn> {
     Ok(descriptor_frame)
 }
 
-/// Runs `work` with a deeper main stack. Context: boot CPU, before guests run. Errors: `ENOMEM`.
+/// The extra pages below a CPU's main stack; gone when dropped.
+struct DeepStack {
+    cpu: usize,
+}
+
+impl Drop for DeepStack {
+    fn drop(&mut self) {
+        for page in EXTRA_STACK_PAGES {
+            let address = base(self.cpu) + page * PAGE;
+            if let Some(old) = tables::unmap(physical::root(), address, Size::Page) {
+                control::invalidate_page(address);
+                physical::free(entry::frame(old), frame_allocator::Order(0));
+            }
+        }
+    }
+}
+
+/// Runs `work` with a deeper main stack. Context: the CPU itself, on its main stack, no lock held. Errors: `ENOMEM`.
 pub fn with_deep_stack<R>(cpu: usize, work: impl FnOnce() -> R) -> Result<R> {
     let root = physical::root();
+    let deep = DeepStack { cpu };
     for page in EXTRA_STACK_PAGES {
         let target = physical::allocate_zeroed()?.address().0;
         let address = base(cpu) + page * PAGE;
         tables::map(root, address, target, Size::Page, entry::DATA, &mut physical::allocate_zeroed)?;
     }
     let result = work();
-    for page in EXTRA_STACK_PAGES {
-        let address = base(cpu) + page * PAGE;
-        if let Some(old) = tables::unmap(root, address, Size::Page) {
-            control::invalidate_page(address);
-            physical::free(entry::frame(old), frame_allocator::Order(0));
-        }
-    }
+    drop(deep);
     Ok(result)
 }
 

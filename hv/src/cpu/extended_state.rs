@@ -122,6 +122,44 @@ impl ExtendedState {
         self.mark_legacy_valid();
     }
 
+    /// The whole area, in the CPU's standard format, as far as there is room.
+    pub fn image(&self, into: &mut [u8]) {
+        for (Line(line), target) in self.lines.iter().zip(into.chunks_mut(64)) {
+            target.copy_from_slice(line.get(..target.len()).unwrap_or_default());
+        }
+    }
+
+    /// Replaces all of it by an image in the CPU's standard format, components behind its end as after reset, and XCR0.
+    /// What the CPU refuses to load becomes the state after reset. Errors: `EINVAL` for components that are not enabled
+    /// and a compacted image.
+    pub fn set_image(&mut self, enabled: u64, image: &[u8]) -> Result<()> {
+        const COMPONENTS_AT: usize = 512;
+        const HEADER_END: usize = 576;
+        let header = image.get(COMPONENTS_AT..HEADER_END).ok_or(Errno::EINVAL)?;
+        let (Some(present), Some(compaction)) = (header.first_chunk::<8>(), header.get(8..16)) else {
+            return Err(Errno::EINVAL);
+        };
+        if u64::from_le_bytes(*present) & !enabled != 0 || compaction.iter().any(|byte| *byte != 0) {
+            return Err(Errno::EINVAL);
+        }
+        for (Line(line), part) in self.lines.iter_mut().zip(image.chunks(64).chain(core::iter::repeat(&[0_u8; 64][..])))
+        {
+            line.fill(0);
+            if let Some(place) = line.get_mut(..part.len()) {
+                place.copy_from_slice(part);
+            }
+        }
+        self.enabled = enabled;
+        Ok(())
+    }
+
+    /// The x87/SSE part in FXSAVE's format.
+    pub fn legacy(&self, image: &mut [u8; 512]) {
+        for (Line(line), target) in self.lines.iter().zip(image.chunks_exact_mut(64)) {
+            target.copy_from_slice(line);
+        }
+    }
+
     /// The vCPU's XCR0.
     #[inline]
     pub fn enabled(&self) -> u64 {

@@ -33,6 +33,8 @@ impl Work {
     pub const VCPU: Work = Work(1 << 2);
     /// The console has input or a debug key to handle.
     pub const CONSOLE: Work = Work(1 << 3);
+    /// Somebody waits for this CPU to hold no reference to a domain.
+    pub const PASS: Work = Work(1 << 4);
     /// Let the next one run first.
     pub const YIELD: Work = Work(1 << 6);
 }

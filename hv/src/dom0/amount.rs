@@ -2,13 +2,16 @@
 
 use core::ops::Range;
 
-use abi::DomainId;
+use abi::{
+    DomainId,
+    xen_x86::{ArchDomainConfig, EmulationFlags},
+};
 use grant_tables::{Limits, Version};
 
 use crate::{
     boot::{loader::LoaderInfo, options},
     cpu,
-    domain::{NewDomain, rights::Extent},
+    domain::{Identity, NewDomain, rights::Extent},
     interrupt::io_apic,
     memory::{frame_table, physical},
 };
@@ -43,7 +46,10 @@ pub fn new_domain() -> NewDomain {
     let options = options::get();
     let cpus = online_cpus();
     NewDomain {
-        id: DomainId(0),
+        identity: Identity {
+            arch: ArchDomainConfig { emulation_flags: EmulationFlags::PIT, ..ArchDomainConfig::default() },
+            ..Identity::default()
+        },
         extent: Extent::Hardware,
         is_control: true,
         vcpus: options.dom0_vcpus.count(cpus, MOST_VCPUS),
@@ -53,6 +59,7 @@ pub fn new_domain() -> NewDomain {
             maptrack_frames: options.grants.max_maptrack_frames,
             version: if options.grants.max_version == Some(2) { Version::Two } else { Version::One },
         },
+        max_port: u32::MAX,
         pirqs: interrupts(cpus, io_apic::line_count()),
     }
 }

@@ -5,7 +5,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use abi::vm_assist;
+use abi::{DomainId, vm_assist};
 use guest_image::PaeMode;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     boot::loader::LoaderInfo,
-    domain::{self, Domain},
+    domain::{Domain, NewId},
     memory::window,
     platform::pci,
     serve::hypercall_page,
@@ -58,15 +58,17 @@ fn make_record(info: &LoaderInfo) -> Result<&'static Domain, Dom0Error> {
     let wanted = amount::new_domain();
     log::info!("d0 has maximum {} PIRQs", wanted.pirqs);
     log::info!("*** Building a PV Dom0 ***");
-    let domain = Domain::create(wanted).map_err(Dom0Error::Record)?;
+    let id = NewId::exactly(DomainId(0)).map_err(Dom0Error::Record)?;
+    let record = Domain::create(id, wanted).map_err(Dom0Error::Record)?;
+    let domain = record.domain();
+    domain.make_vcpus().map_err(Dom0Error::Record)?;
     rights::restrict(&domain.rights, info);
     domain.interrupts.permit_all_lines();
     if pci::protect_windows(&domain.rights).is_err() {
         log::warn!("No room to remember all configuration windows; dom0 can write to some of them.");
     }
     vcpus::place(domain);
-    domain::publish(domain).map_err(Dom0Error::Record)?;
-    Ok(domain)
+    Ok(record.publish())
 }
 
 /// The frames behind the layout, and the p2m list of all.

@@ -39,7 +39,7 @@ pub fn write(
         *to = *from;
     }
     page.pages = loaded.frames;
-    page.shared_info = domain.shared_info.address();
+    page.shared_info = domain.shared_page.frame().address();
     page.flags = StartFlags::PRIVILEGED.with(StartFlags::INITDOMAIN);
     if matches!(layout.initrd, Initrd::Unmapped { .. }) {
         page.flags = page.flags.with(StartFlags::MOD_START_PFN);

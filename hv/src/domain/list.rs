@@ -1,6 +1,16 @@
-//! All domains by id. Ids ascend and are never used again.
+//! All domains: by id, and one after the other. Ids ascend and are never used again.
 //!
-//! Lookups are frequent and lock-free: the slot of a domain is set once. Lock: [`Level::DomainList`] around additions.
+//! Lookups are frequent and take no lock. A domain leaves the list before its record goes, and the record goes when every
+//! CPU has passed its gate or idle loop since ([`super::retired`]): so a reference found here may be used until this CPU
+//! gets there, and may not be kept longer. Lock: [`Level::DomainList`] around additions and removals.
+
+#![expect(unsafe_code, reason = "finds records by address")]
+
+use alloc::boxed::Box;
+use core::sync::atomic::{
+    AtomicPtr,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use abi::{DomainId, Errno, Result};
 use locks::{Level, Lock};
@@ -8,51 +18,189 @@ use spin::Once;
 
 use super::Domain;
 
-/// Domains this list can hold. Until the toolstack's calls exist there are dom0 and a test's bystanders.
-const CAPACITY: usize = if cfg!(feature = "fail-points") { 512 } else { 64 };
 /// The domain that runs the hardware.
 const HARDWARE_DOMAIN: DomainId = DomainId(0);
+/// Ids in a part of the table.
+const PART: usize = 256;
+const PARTS: usize = (DomainId::FIRST_RESERVED.0 as usize).div_ceil(PART);
 
-static DOMAINS: [Once<&'static Domain>; CAPACITY] = [const { Once::new() }; CAPACITY];
-static ADDING: Lock<()> = Lock::new(Level::DomainList, ());
+type Part = [AtomicPtr<Domain>; PART];
 
-/// Makes a finished domain known. Errors: `EEXIST`, `ENOSPC`.
-pub fn publish(domain: &'static Domain) -> Result<()> {
-    let _adding = ADDING.lock();
-    let slot = DOMAINS.get(usize::from(domain.id.0)).ok_or(Errno::ENOSPC)?;
-    if slot.is_completed() {
-        return Err(Errno::EEXIST);
+/// The table by id, made part by part.
+static TABLE: [Once<Box<Part>>; PARTS] = [const { Once::new() }; PARTS];
+/// The domain with the lowest id; each leads to the next one.
+static FIRST: AtomicPtr<Domain> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Which ids were given out. An id that was chosen comes never again, nor one of a domain that was made.
+struct Numbers {
+    /// Of domains that were made.
+    used: [u64; DomainId::FIRST_RESERVED.0 as usize / 64 + 1],
+    /// The one that was chosen last.
+    last: u16,
+}
+
+static NUMBERS: Lock<Numbers> =
+    Lock::new(Level::DomainList, Numbers { used: [0; DomainId::FIRST_RESERVED.0 as usize / 64 + 1], last: 0 });
+
+impl Numbers {
+    fn word(&mut self, id: u16) -> Option<(&mut u64, u64)> {
+        Some((self.used.get_mut(usize::from(id) / 64)?, 1 << (id % 64)))
     }
-    slot.call_once(|| domain);
-    crate::time::wallclock::show(domain);
+
+    fn is_taken(&mut self, id: u16) -> bool {
+        self.word(id).is_none_or(|(word, bit)| *word & bit != 0)
+    }
+
+    fn set(&mut self, id: u16) {
+        if let Some((word, bit)) = self.word(id) {
+            *word |= bit;
+        }
+    }
+
+    fn clear(&mut self, id: u16) {
+        if let Some((word, bit)) = self.word(id) {
+            *word &= !bit;
+        }
+    }
+
+    /// The first id behind the last one that nobody had yet.
+    fn choose(&mut self) -> Option<u16> {
+        let next = (self.last + 1..DomainId::FIRST_RESERVED.0).find(|&id| !self.is_taken(id))?;
+        self.last = next;
+        Some(next)
+    }
+}
+
+/// An id that is a new domain's, given back unless it is kept.
+pub struct NewId {
+    id: DomainId,
+    kept: bool,
+}
+
+impl NewId {
+    /// This id. Errors: `EEXIST` it is or was somebody's, `ENOMEM`.
+    pub fn exactly(id: DomainId) -> Result<Self> {
+        make_part(id)?;
+        let mut numbers = NUMBERS.lock();
+        if numbers.is_taken(id.0) {
+            return Err(Errno::EEXIST);
+        }
+        numbers.set(id.0);
+        Ok(Self { id, kept: false })
+    }
+
+    /// The next one of all, which is nobody else's from now on. Errors: `ENOMEM`, also when all have been used.
+    pub fn burn() -> Result<DomainId> {
+        let id = DomainId(NUMBERS.lock().choose().ok_or(Errno::ENOMEM)?);
+        make_part(id)?;
+        Ok(id)
+    }
+
+    /// An id that was burnt for it, or that nobody had. Errors: `EEXIST` it is somebody's, `ENOMEM`.
+    pub fn chosen(id: DomainId) -> Result<Self> {
+        make_part(id)?;
+        let mut numbers = NUMBERS.lock();
+        if numbers.is_taken(id.0) {
+            return Err(Errno::EEXIST);
+        }
+        numbers.set(id.0);
+        Ok(Self { id, kept: false })
+    }
+
+    /// The id.
+    pub fn id(&self) -> DomainId {
+        self.id
+    }
+
+    /// The domain exists.
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for NewId {
+    fn drop(&mut self) {
+        if !self.kept {
+            NUMBERS.lock().clear(self.id.0);
+        }
+    }
+}
+
+/// Errors: `ENOMEM`, `EEXIST` for an id that no domain can have.
+fn make_part(id: DomainId) -> Result<()> {
+    let part = TABLE.get(usize::from(id.0) / PART).ok_or(Errno::EEXIST)?;
+    if !part.is_completed() {
+        let mut fresh = alloc::vec::Vec::new();
+        fresh.try_reserve_exact(PART).map_err(|_| Errno::ENOMEM)?;
+        fresh.resize_with(PART, || AtomicPtr::new(core::ptr::null_mut()));
+        let fresh: Box<Part> = fresh.into_boxed_slice().try_into().map_err(|_| Errno::ENOMEM)?;
+        part.call_once(|| fresh);
+    }
     Ok(())
+}
+
+fn cell(id: DomainId) -> Option<&'static AtomicPtr<Domain>> {
+    TABLE.get(usize::from(id.0) / PART)?.get()?.get(usize::from(id.0) % PART)
+}
+
+#[inline]
+fn follow(pointer: &AtomicPtr<Domain>) -> Option<&'static Domain> {
+    let pointer = pointer.load(Acquire);
+    // SAFETY: null, or a record that was published and whose memory stays until this CPU has passed its gate.
+    unsafe { pointer.as_ref() }
+}
+
+/// Makes a finished domain known.
+pub fn publish(domain: &'static Domain, id: NewId) {
+    let adding = NUMBERS.lock();
+    let address = domain.own.load(Relaxed);
+    let mut place = &FIRST;
+    while let Some(next) = follow(place).filter(|next| next.id < domain.id) {
+        place = &next.next;
+    }
+    domain.next.store(place.load(Relaxed), Relaxed);
+    place.store(address, Release);
+    if let Some(cell) = cell(domain.id) {
+        cell.store(address, Release);
+    }
+    drop(adding);
+    id.keep();
+    crate::time::wallclock::show(domain);
+}
+
+/// Takes a domain out; who has found it already may go on until its CPU passes the gate.
+pub fn withdraw(domain: &'static Domain) {
+    let _removing = NUMBERS.lock();
+    if let Some(cell) = cell(domain.id) {
+        cell.store(core::ptr::null_mut(), Release);
+    }
+    let mut place = &FIRST;
+    while let Some(next) = follow(place) {
+        if core::ptr::eq(next, domain) {
+            place.store(domain.next.load(Acquire), Release);
+            return;
+        }
+        place = &next.next;
+    }
 }
 
 /// The domain with this id.
 #[inline]
 pub fn find(id: DomainId) -> Option<&'static Domain> {
-    DOMAINS.get(usize::from(id.0))?.get().copied()
+    follow(cell(id)?)
 }
 
 /// All domains, ascending.
 pub fn all() -> impl Iterator<Item = &'static Domain> {
-    DOMAINS.iter().filter_map(Once::get).copied()
+    core::iter::successors(follow(&FIRST), |domain| follow(&domain.next))
+}
+
+/// The domain with this id, or else the one with the next higher.
+pub fn find_from(id: DomainId) -> Option<&'static Domain> {
+    find(id).or_else(|| all().find(|domain| domain.id >= id))
 }
 
 /// The domain that runs the hardware.
 pub fn hardware_domain() -> Option<&'static Domain> {
     find(HARDWARE_DOMAIN)
-}
-
-/// Stops a domain for `reason`: none of its vCPUs runs again. For the hardware domain the reason is the host's fate.
-pub fn shut_down(domain: &'static Domain, reason: abi::sched::ShutdownReason) {
-    if !domain.begin_shutdown(reason) {
-        return;
-    }
-    for vcpu in domain.vcpus() {
-        crate::sched::wake::stop(vcpu, super::RunFlags::PAUSED);
-    }
-    if domain.id == HARDWARE_DOMAIN {
-        crate::platform::power::hardware_domain_stopped(reason);
-    }
 }

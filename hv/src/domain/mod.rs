@@ -1,21 +1,26 @@
 //! Domains and their vCPUs: everything the hypervisor knows of one guest hangs off its [`Domain`].
 
 mod events;
+mod hold;
 mod list;
 mod memory;
 pub mod per_domain;
 mod record;
+mod retired;
 pub mod rights;
 mod state;
-#[cfg(feature = "fail-points")]
+mod stopping;
 mod teardown;
 mod vcpu;
+pub mod virqs;
 
 pub use events::{GuestEventPage, GuestVcpuInfo, HvPlatform, Kicked};
-pub use list::{all, find, hardware_domain, publish, shut_down};
+pub use hold::Held;
+pub use list::{NewId, all, find, find_from, hardware_domain};
 pub use memory::DomainMemory;
 pub use record::{Domain, NewDomain};
-pub use state::{Life, Shutdown};
-#[cfg(feature = "fail-points")]
+pub use retired::passed;
+pub use state::{Identity, Life, Shutdown};
+pub use stopping::shut_down;
 pub use teardown::{TeardownProgress, tear_down};
 pub use vcpu::{PendingWork, RunFlags, Vcpu, VcpuState};

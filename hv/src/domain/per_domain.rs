@@ -46,8 +46,8 @@ impl PerDomain {
         tables.level2 = physical::allocate_zeroed()?;
         link(tables.level3, 0, tables.level2)?;
         for index in 0..(vcpus as usize).div_ceil(VCPUS_PER_TABLE) {
-            let table = physical::allocate_zeroed()?;
             tables.level1.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            let table = physical::allocate_zeroed()?;
             tables.level1.push(table);
             link(tables.level2, index, table)?;
         }

@@ -1,31 +1,38 @@
 //! A domain.
 //!
-//! Made in one step that undoes itself on failure ([`Domain::create`]), published, then filled by its builder. Lives
-//! until its last reference is gone; until the toolstack's calls exist nothing takes a record away. Locks: `control`
-//! around slow changes; the parts lock themselves.
+//! Made in one step that undoes itself on failure ([`Domain::create`]), given its vCPUs, published, filled by its builder.
+//! When it has been taken down and its last frame is free it leaves the list, and the record goes when no CPU can be
+//! using it ([`super::retired`]). Locks: `control` around slow changes; the parts lock themselves.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
 
 use abi::{DomainId, Errno, Mfn, Result, VcpuId, sched::ShutdownReason};
 use event_channels::{InfoPlace, Limits as PortLimits, Ports, VcpuInfo};
 use grant_tables::{GrantTable, Limits as GrantLimits};
+use hypercalls::op::domctl::TscState;
 use locks::{Level, Lock};
-use pv_mmu::SharedAccess;
+use pv_mmu::{SharedAccess, release_shared};
 use spin::Once;
 
 use super::{
-    DomainMemory, GuestVcpuInfo, HvPlatform, Life, Shutdown, Vcpu,
+    DomainMemory, GuestVcpuInfo, HvPlatform, Identity, Life, Shutdown, Vcpu,
+    list::{self, NewId},
     per_domain::PerDomain,
+    retired,
     rights::{Extent, Rights},
 };
 use crate::{
     interrupt::flush::CpuMask,
-    memory::{frame_table, recycle, window},
-    serve::grant_memory::{GrantMemory, GrantPage},
+    memory::{frame_table, mmu::Machine, recycle, window},
+    sched::share::Share,
+    serve::{
+        grant_memory::{GrantMemory, GrantPage},
+        policy::Policies,
+    },
 };
 
 /// vCPUs that have their event block in the shared page.
@@ -34,8 +41,8 @@ const LEGACY_VCPUS: u32 = 32;
 /// What a new domain is to be.
 #[derive(Clone, Copy)]
 pub struct NewDomain {
-    /// Its id.
-    pub id: DomainId,
+    /// What tools know it by.
+    pub identity: Identity,
     /// How much of the machine it gets.
     pub extent: Extent,
     /// Whether it may control others.
@@ -46,14 +53,51 @@ pub struct NewDomain {
     pub maximum_frames: u64,
     /// Sizes of its grant table.
     pub grants: GrantLimits,
+    /// Highest event port it can have.
+    pub max_port: u32,
     /// Physical interrupts it can name.
     pub pirqs: u32,
 }
 
 /// Changes that take the control lock.
 pub struct Control {
-    /// `vm_assist` and the like change here only; kept for the audit.
+    /// Deadlines of its watchdogs.
     pub watchdogs: [Option<u64>; 2],
+    /// Pauses of the toolstack.
+    pub pauses: u32,
+    /// What tools know it by.
+    pub identity: Identity,
+    /// What tools were told of its time stamp counter.
+    pub tsc: TscState,
+    /// The CPU it is to see when it has started; `None` for what all guests see.
+    pub wanted_policy: Option<Box<Policies>>,
+}
+
+/// A page of the hypervisor's that it shares with a domain; given up when dropped, free when the guest lets go too.
+pub struct SharedPage {
+    frame: Mfn,
+    owner: DomainId,
+}
+
+impl SharedPage {
+    /// A scrubbed page below 4 GiB, where guests' interfaces have room for its address. Errors: `ENOMEM`.
+    fn new(owner: DomainId) -> Result<Self> {
+        let frame = recycle::take(frame_allocator::Order(0), Mfn(1 << 20))?;
+        frame_table::frames().get(frame).ok_or(Errno::ENOMEM)?.assign_shared(owner, SharedAccess::ReadWrite);
+        Ok(Self { frame, owner })
+    }
+
+    /// Its frame.
+    pub fn frame(&self) -> Mfn {
+        self.frame
+    }
+}
+
+impl Drop for SharedPage {
+    fn drop(&mut self) {
+        let released = release_shared(&Machine, self.frame, self.owner);
+        debug_assert!(released.is_ok(), "a shared page had lost its owner");
+    }
 }
 
 /// A domain.
@@ -68,8 +112,8 @@ pub struct Domain {
     pub ports: Arc<Ports<HvPlatform>>,
     /// Its grant table.
     pub grants: GrantTable<GrantPage>,
-    /// The page it shares with the hypervisor.
-    pub shared_info: Mfn,
+    /// The page it shares with the hypervisor. After the ports, which write to it to their end.
+    pub shared_page: SharedPage,
     /// Enabled `vm_assist` types, one bit each.
     pub assists: AtomicU64,
     /// Slow changes.
@@ -78,6 +122,29 @@ pub struct Domain {
     pub per_domain: PerDomain,
     /// GDT/LDT bookkeeping and interrupts by pirq live in the modules that serve them.
     pub interrupts: crate::interrupt::pirq::DomainInterrupts,
+    /// vCPUs it may have.
+    pub max_vcpus: u32,
+    /// The next domain in the list.
+    pub(super) next: AtomicPtr<Domain>,
+    /// Where the record was allocated, for its end.
+    pub(super) own: AtomicPtr<Domain>,
+    /// The next record that waits to be freed.
+    pub(super) retired_next: AtomicPtr<Domain>,
+    is_retired: AtomicBool,
+    /// Whether a toolstack has let it run.
+    pub is_started: AtomicBool,
+    /// The CPU it sees, if it was given one before it started.
+    pub policy: Once<Box<Policies>>,
+    /// Its share of the CPUs.
+    pub share: Share,
+    /// Whether which of its pages change is being noted.
+    pub logs_dirty: AtomicBool,
+    /// Whether a debugger is attached.
+    pub is_debugged: AtomicBool,
+    /// Its port that is told when it suspends; 0 for none.
+    pub suspend_port: AtomicU32,
+    /// Seconds by which its time of day differs from the host's.
+    pub time_offset: AtomicI64,
     vcpus: Once<Box<[Vcpu]>>,
     dirty_cpus: AtomicU64,
     life: AtomicU32,
@@ -85,7 +152,6 @@ pub struct Domain {
     /// Earliest deadline of its watchdogs; all ones for none. Written under `control`.
     pub watchdog_due: AtomicU64,
     /// How far [`super::tear_down`] got.
-    #[cfg(feature = "fail-points")]
     pub teardown_step: AtomicU64,
     /// Its latch of port 0xCF8.
     pub config_address: AtomicU32,
@@ -93,48 +159,118 @@ pub struct Domain {
     pub latched_code: AtomicU32,
 }
 
+/// A domain that nobody knows yet; undone when dropped.
+pub struct Unpublished {
+    domain: &'static Domain,
+    id: Option<NewId>,
+}
+
+impl Unpublished {
+    /// The domain.
+    pub fn domain(&self) -> &'static Domain {
+        self.domain
+    }
+
+    /// Makes it known.
+    pub fn publish(mut self) -> &'static Domain {
+        if let Some(id) = self.id.take() {
+            list::publish(self.domain, id);
+        }
+        self.domain
+    }
+}
+
+impl Drop for Unpublished {
+    fn drop(&mut self) {
+        if self.id.is_some() {
+            for vcpu in self.domain.vcpus() {
+                crate::sched::queue::remove(vcpu);
+            }
+            retired::discard(self.domain);
+        }
+    }
+}
+
 impl Domain {
-    /// Makes a domain with all its vCPUs, down. Errors: `ENOMEM`, `EINVAL` for impossible sizes.
-    pub fn create(wanted: NewDomain) -> Result<&'static Domain> {
-        let shared_info = recycle::take(frame_allocator::Order(0), Mfn(1 << 20))?;
-        frame_table::frames().get(shared_info).ok_or(Errno::ENOMEM)?.assign_shared(wanted.id, SharedAccess::ReadWrite);
-        let limits = PortLimits { vcpus: wanted.vcpus, max_port: u32::MAX, pirqs: wanted.pirqs };
-        let ports = Ports::new(wanted.id, limits, window::shared_info(shared_info))?;
+    /// Makes a domain without vCPUs. Errors: `ENOMEM`, `EINVAL` for impossible sizes.
+    pub fn create(id: NewId, wanted: NewDomain) -> Result<Unpublished> {
+        let number = id.id();
+        let shared_page = SharedPage::new(number)?;
+        let limits = PortLimits { vcpus: wanted.vcpus, max_port: wanted.max_port, pirqs: wanted.pirqs };
+        let ports = Ports::new(number, limits, window::shared_info(shared_page.frame()))?;
         let grants =
-            GrantTable::new(wanted.id, wanted.grants, 1, wanted.vcpus, &GrantMemory).map_err(|_| Errno::ENOMEM)?;
-        let domain: &'static Domain = Box::leak(Box::new(Domain {
-            id: wanted.id,
+            GrantTable::new(number, wanted.grants, 1, wanted.vcpus, &GrantMemory).map_err(|_| Errno::ENOMEM)?;
+        let place = boxed(Domain {
+            id: number,
             rights: Rights::new(wanted.extent, wanted.is_control),
             memory: DomainMemory::new(wanted.maximum_frames),
             ports,
             grants,
-            shared_info,
+            shared_page,
             assists: AtomicU64::new(0),
-            control: Lock::new(Level::DomainControl, Control { watchdogs: [None; 2] }),
+            control: Lock::new(
+                Level::DomainControl,
+                Control {
+                    watchdogs: [None; 2],
+                    pauses: 0,
+                    identity: wanted.identity,
+                    tsc: TscState::default(),
+                    wanted_policy: None,
+                },
+            ),
             per_domain: PerDomain::new(wanted.vcpus)?,
             interrupts: crate::interrupt::pirq::DomainInterrupts::new(wanted.pirqs)?,
+            max_vcpus: wanted.vcpus,
+            next: AtomicPtr::new(core::ptr::null_mut()),
+            own: AtomicPtr::new(core::ptr::null_mut()),
+            retired_next: AtomicPtr::new(core::ptr::null_mut()),
+            is_retired: AtomicBool::new(false),
+            is_started: AtomicBool::new(false),
+            policy: Once::new(),
+            share: Share::new(),
+            logs_dirty: AtomicBool::new(false),
+            is_debugged: AtomicBool::new(false),
+            suspend_port: AtomicU32::new(0),
+            time_offset: AtomicI64::new(0),
             vcpus: Once::new(),
             dirty_cpus: AtomicU64::new(0),
             life: AtomicU32::new(Life::Alive as u32),
             shutdown: AtomicU32::new(Shutdown::RUNNING.0),
             watchdog_due: AtomicU64::new(u64::MAX),
-            #[cfg(feature = "fail-points")]
             teardown_step: AtomicU64::new(0),
             config_address: AtomicU32::new(0),
             latched_code: AtomicU32::new(u32::MAX),
-        }));
-        domain.add_vcpus(wanted.vcpus)?;
-        Ok(domain)
+        })?;
+        let address = core::ptr::from_mut(place);
+        let domain: &'static Domain = place;
+        domain.own.store(address, Release);
+        for info in &domain.shared().vcpu_info {
+            info.set_upcall_mask(event_channels::UpcallMask::Masked);
+        }
+        Ok(Unpublished { domain, id: Some(id) })
     }
 
-    fn add_vcpus(&'static self, count: u32) -> Result<()> {
+    /// Makes all its vCPUs, down; done again, it does nothing. Errors: `ENOMEM`, `ENOSPC` more than there can be.
+    pub fn make_vcpus(&'static self) -> Result<()> {
+        if self.vcpus.is_completed() {
+            return Ok(());
+        }
         let mut vcpus = Vec::new();
-        vcpus.try_reserve_exact(count as usize).map_err(|_| Errno::ENOMEM)?;
-        for id in 0..count {
+        vcpus.try_reserve_exact(self.max_vcpus as usize).map_err(|_| Errno::ENOMEM)?;
+        for id in 0..self.max_vcpus {
             let (info, _) = self.first_info(id);
             vcpus.push(Vcpu::new(self, VcpuId(id), info)?);
         }
+        // Under the lock, so that each has the flags of the pauses that there are, and two callers do not both make them.
+        let control = self.control.lock();
+        if self.vcpus.is_completed() {
+            return Ok(());
+        }
+        if control.pauses != 0 {
+            vcpus.iter().for_each(|vcpu| _ = vcpu.stop(super::RunFlags::PAUSED));
+        }
         let vcpus = self.vcpus.call_once(|| vcpus.into_boxed_slice());
+        drop(control);
         for vcpu in vcpus {
             let (info, place) = self.first_info(vcpu.id.0);
             // Every vCPU starts with upcalls masked.
@@ -148,7 +284,7 @@ impl Domain {
 
     /// Where a vCPU's events go until the guest registers a place.
     fn first_info(&self, id: u32) -> (&'static VcpuInfo, InfoPlace) {
-        match window::shared_info(self.shared_info).vcpu_info.get(id as usize) {
+        match window::shared_info(self.shared_page.frame()).vcpu_info.get(id as usize) {
             Some(info) if id < LEGACY_VCPUS => (info, InfoPlace::SharedPage),
             _ => (dummy_info(), InfoPlace::Dummy),
         }
@@ -167,7 +303,7 @@ impl Domain {
 
     /// The shared page.
     pub fn shared(&self) -> &'static event_channels::SharedInfo {
-        window::shared_info(self.shared_info)
+        window::shared_info(self.shared_page.frame())
     }
 
     /// CPUs that may hold translations of this domain's tables.
@@ -196,9 +332,31 @@ impl Domain {
     }
 
     /// Moves on in its life; false when it was there or further.
-    #[cfg(feature = "fail-points")]
     pub fn advance(&self, to: super::Life) -> bool {
-        self.life.fetch_max(to as u32, AcqRel) < to as u32
+        self.life.fetch_max(to as u32, SeqCst) < to as u32
+    }
+
+    /// Whether all that is left is frames that others have in use.
+    pub fn is_dead(&self) -> bool {
+        self.life.load(SeqCst) == Life::Dead as u32
+    }
+
+    /// Books a frame less. Context: any lock may be held.
+    pub fn release_frame(&self) {
+        self.memory.release_one();
+        if self.is_gone() {
+            retired::reap_soon();
+        }
+    }
+
+    /// Whether nothing is left of it but the record.
+    fn is_gone(&self) -> bool {
+        self.memory.total() == 0 && self.is_dead()
+    }
+
+    /// Claims the right to retire the record; true once, when nothing else is left.
+    pub(super) fn claim_retirement(&self) -> bool {
+        self.is_gone() && !self.is_retired.swap(true, AcqRel)
     }
 
     /// Whether and why it has stopped.
@@ -210,6 +368,12 @@ impl Domain {
     pub fn begin_shutdown(&self, reason: ShutdownReason) -> bool {
         let wanted = Shutdown::of(reason).0;
         self.shutdown.compare_exchange(Shutdown::RUNNING.0, wanted, AcqRel, Acquire).is_ok()
+    }
+
+    /// It runs again.
+    pub(super) fn forget_shutdown(&self) {
+        self.shutdown.store(Shutdown::RUNNING.0, Release);
+        self.latched_code.store(u32::MAX, Release);
     }
 
     /// Whether the `vm_assist` type is on.
@@ -235,4 +399,14 @@ impl Domain {
 pub(super) fn dummy_info() -> &'static VcpuInfo {
     static DUMMY: Once<VcpuInfo> = Once::new();
     DUMMY.call_once(VcpuInfo::default)
+}
+
+/// Puts a value on the heap, to be freed as a box of its own. Errors: `ENOMEM`.
+fn boxed<T>(value: T) -> Result<&'static mut T> {
+    let mut place = Vec::new();
+    place.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
+    place.push(value);
+    let one: Box<[T; 1]> = place.into_boxed_slice().try_into().map_err(|_| Errno::ENOMEM)?;
+    let [value] = Box::leak(one);
+    Ok(value)
 }

@@ -1,11 +1,16 @@
 //! What a domain may do with the machine: ports, memory-mapped devices, physical interrupts, control of others.
 //!
-//! Default deny. The hardware domain gets everything but what the hypervisor drives itself. Fixed when the domain is
-//! made, except for read-only pages, which grow as MSI-X tables are set up. Source: reference inventory §4.5.
+//! Default deny. The hardware domain gets everything but what the hypervisor drives itself; others what a toolstack gives
+//! them, which gives nothing that its own domain has not. Read-only pages grow as MSI-X tables are set up, and are so for
+//! everybody. Source: reference inventory §4.5.
 
 use alloc::vec::Vec;
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 
-use abi::Mfn;
+use abi::{Errno, Mfn, Result};
 use locks::{Level, Lock};
 use pv_mmu::IoAccess;
 
@@ -34,6 +39,12 @@ pub struct Rights {
     read_only_frames: Lock<Ranges>,
     /// Ports of devices the hypervisor found at boot (PM timer, serial line).
     hidden_ports: Lock<Ranges>,
+    /// Page ranges that a toolstack has given it, half-open.
+    allowed_frames: Lock<Ranges>,
+    /// Ports that a toolstack has given it, half-open.
+    allowed_ports: Lock<Ranges>,
+    /// Whether it was given anything, ever.
+    was_given: AtomicBool,
 }
 
 /// Half-open ranges, as many as the machine's devices ask for.
@@ -60,6 +71,43 @@ impl Ranges {
     fn contains(&self, value: u64) -> bool {
         self.ranges.iter().any(|&(first, end)| (first..end).contains(&value))
     }
+
+    /// Whether some of it is in.
+    fn touches(&self, first: u64, end: u64) -> bool {
+        self.ranges.iter().any(|&(low, high)| low < end && first < high)
+    }
+
+    /// Whether all of it is in; pieces may adjoin.
+    fn holds(&self, first: u64, end: u64) -> bool {
+        let mut from = first;
+        while from < end {
+            let Some(&(_, high)) = self.ranges.iter().find(|&&(low, high)| low <= from && from < high) else {
+                return false;
+            };
+            from = high;
+        }
+        true
+    }
+
+    /// Takes it out, as far as it is in. Errors: `ENOMEM`, with nothing changed.
+    fn remove(&mut self, first: u64, end: u64) -> Result<()> {
+        // A range falls into two pieces at most, and only one range can.
+        self.ranges.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let mut rest = None;
+        for range in &mut self.ranges {
+            let (low, high) = *range;
+            if low >= end || high <= first {
+                continue;
+            }
+            if low < first && end < high {
+                rest = Some((end, high));
+            }
+            *range = if low < first { (low, first) } else { (end.min(high), high) };
+        }
+        self.ranges.extend(rest);
+        self.ranges.retain(|&(low, high)| low < high);
+        Ok(())
+    }
 }
 
 impl Rights {
@@ -71,13 +119,65 @@ impl Rights {
             hidden_frames: Lock::new(Level::PageTable, Ranges::new()),
             read_only_frames: Lock::new(Level::PageTable, Ranges::new()),
             hidden_ports: Lock::new(Level::PageTable, Ranges::new()),
+            allowed_frames: Lock::new(Level::PageTable, Ranges::new()),
+            allowed_ports: Lock::new(Level::PageTable, Ranges::new()),
+            was_given: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the domain drives the machine.
+    #[inline]
+    pub fn is_hardware(&self) -> bool {
+        self.extent == Extent::Hardware
     }
 
     /// Whether the domain has any right to devices.
     #[inline]
     pub fn has_io(&self) -> bool {
-        self.extent == Extent::Hardware
+        self.is_hardware() || self.was_given.load(Acquire)
+    }
+
+    /// Whether it has these pages, to pass on.
+    pub fn may_pass_frames(&self, first: Mfn, count: u64) -> bool {
+        let end = first.0.saturating_add(count);
+        match self.extent {
+            Extent::Nothing => self.allowed_frames.lock().holds(first.0, end),
+            Extent::Hardware => {
+                end <= end_of_machine()
+                    && !(first.0 < OWN_FRAMES.end && OWN_FRAMES.start < end)
+                    && !self.hidden_frames.lock().touches(first.0, end)
+            }
+        }
+    }
+
+    /// Gives it pages. Errors: `ENOMEM`.
+    pub fn allow_frames(&self, first: Mfn, count: u64) -> Result<()> {
+        let is_kept = self.allowed_frames.lock().add(first.0, first.0.saturating_add(count));
+        self.was_given.store(true, Release);
+        if is_kept { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Takes pages away; mappings that it has stay. Errors: `ENOMEM`.
+    pub fn deny_frames(&self, first: Mfn, count: u64) -> Result<()> {
+        self.allowed_frames.lock().remove(first.0, first.0.saturating_add(count))
+    }
+
+    /// Whether it has these ports, to pass on.
+    pub fn may_pass_ports(&self, first: u16, count: u32) -> bool {
+        let (first, end) = (u32::from(first), u32::from(first).saturating_add(count));
+        self.has_ports(first, end)
+    }
+
+    /// Gives it ports. Errors: `ENOMEM`.
+    pub fn allow_ports(&self, first: u16, count: u32) -> Result<()> {
+        let is_kept = self.allowed_ports.lock().add(u64::from(first), u64::from(first) + u64::from(count));
+        self.was_given.store(true, Release);
+        if is_kept { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Takes ports away. Errors: `ENOMEM`.
+    pub fn deny_ports(&self, first: u16, count: u32) -> Result<()> {
+        self.allowed_ports.lock().remove(u64::from(first), u64::from(first) + u64::from(count))
     }
 
     /// Keeps a page range back.
@@ -97,23 +197,40 @@ impl Rights {
 
     /// What the domain may do with a page that is not memory.
     pub fn memory_access(&self, frame: Mfn) -> IoAccess {
-        if self.extent == Extent::Nothing
-            || frame.0 >= end_of_machine()
-            || OWN_FRAMES.contains(&frame.0)
-            || self.hidden_frames.lock().contains(frame.0)
-        {
+        if self.extent == Extent::Nothing {
+            return self.given_access(frame);
+        }
+        if frame.0 >= end_of_machine() || OWN_FRAMES.contains(&frame.0) || self.hidden_frames.lock().contains(frame.0) {
             return IoAccess::Denied;
         }
         if self.read_only_frames.lock().contains(frame.0) { IoAccess::ReadOnly } else { IoAccess::ReadWrite }
     }
 
+    /// The same, for a domain that has what it was given.
+    fn given_access(&self, frame: Mfn) -> IoAccess {
+        if !self.allowed_frames.lock().contains(frame.0) {
+            return IoAccess::Denied;
+        }
+        // What the hardware domain may only read, nobody writes.
+        let of_hardware = super::hardware_domain().map(|hardware| hardware.rights.memory_access(frame));
+        of_hardware.filter(|access| *access == IoAccess::ReadOnly).unwrap_or(IoAccess::ReadWrite)
+    }
+
     /// Whether the domain may reach `count` ports from `first` directly.
     pub fn may_use_ports(&self, first: u16, count: u16) -> bool {
-        let end = u32::from(first) + u32::from(count);
-        self.extent == Extent::Hardware
-            && end <= 0x1_0000
-            && !OWN_PORTS.iter().any(|own| u32::from(first) < own.end && own.start < end)
-            && !(first..=(end - 1) as u16).any(|port| self.hidden_ports.lock().contains(u64::from(port)))
+        self.has_ports(u32::from(first), u32::from(first) + u32::from(count))
+    }
+
+    fn has_ports(&self, first: u32, end: u32) -> bool {
+        let (from, to) = (u64::from(first), u64::from(end));
+        match self.extent {
+            Extent::Nothing => self.was_given.load(Acquire) && self.allowed_ports.lock().holds(from, to),
+            Extent::Hardware => {
+                end <= 0x1_0000
+                    && !OWN_PORTS.iter().any(|own| first < own.end && own.start < end)
+                    && !self.hidden_ports.lock().touches(from, to)
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a domain lives and ends.
 
-use abi::sched::ShutdownReason;
+use abi::{domctl_domain::CreateFlags, sched::ShutdownReason, version::DomainHandle, xen_x86::ArchDomainConfig};
 
 /// Where a domain is in its life; ordered.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -9,17 +9,22 @@ pub enum Life {
     /// Being built or running.
     Alive = 0,
     /// Its resources are being taken back.
-    #[cfg_attr(
-        not(feature = "fail-points"),
-        expect(dead_code, reason = "domains are destroyed by calls of the toolstack, which are not there yet")
-    )]
     Dying = 1,
-    /// Nothing is left but the record.
-    #[cfg_attr(
-        not(feature = "fail-points"),
-        expect(dead_code, reason = "domains are destroyed by calls of the toolstack, which are not there yet")
-    )]
+    /// Nothing is left but the record, and frames that others have in use.
     Dead = 2,
+}
+
+/// What tools know a domain by: told when it is created, and shown again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Identity {
+    /// UUID.
+    pub handle: DomainHandle,
+    /// What it was to be.
+    pub flags: CreateFlags,
+    /// Security label.
+    pub ssidref: u32,
+    /// Of x86.
+    pub arch: ArchDomainConfig,
 }
 
 /// Whether and why a domain has stopped: one word, so that the first reason wins without a lock.

@@ -1,37 +1,32 @@
-//! Taking a stopped domain down: everything it had goes back, in bounded steps, and its record stays.
+//! Taking a domain down: everything it had goes back, in bounded steps.
 //!
-//! Order: no CPU has it; then what its vCPUs hold; then ports, grant mappings and interrupts; then its frames. The record,
-//! the shared page, the first grant frames and the tables of its own slot stay with it for good: ids are never used again
-//! and other CPUs find records without a lock. Context: a hypercall of another domain; one CPU at a time. Built for the
-//! containment test alone until a call of the toolstack destroys domains.
+//! Order: no CPU has it; then what its vCPUs hold; then ports, grant mappings and interrupts; then its frames. The shared
+//! page, the grant frames and the tables of its own slot go with the record, when the last frame that others have in use
+//! is given back. Steps are counted in the record, so that any caller may go on. Context: a hypercall of another domain; one
+//! CPU at a time, which the step's own claim sees to.
 
 #![expect(unsafe_code, reason = "takes the state of vCPUs that never run again")]
-#![cfg_attr(
-    not(feature = "fail-points"),
-    expect(dead_code, reason = "nobody else ends a domain other than the host's yet")
-)]
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
-use abi::{GrantHandle, Mfn};
+use abi::{GrantHandle, Mfn, Virq};
 use event_channels::Progress;
 use grant_tables::{Teardown, release_mappings};
-use pv_mmu::{Stop, finish_drops, release_root, release_segment_page, relinquish_frame};
+use pv_mmu::relinquish_frame;
 
-use super::{Domain, Life, RunFlags, Vcpu};
+use super::{Domain, Held, Life, Vcpu, retired, virqs};
 use crate::{
-    cpu::{self, Work},
+    cpu,
     interrupt::pirq::DomainPirqs,
     memory::{claims, frame_table, mmu::Machine},
-    sched::wake,
-    serve::{Caller, budget, descriptors},
+    serve::{Caller, budget, context},
 };
 
 /// How far it got.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TeardownProgress {
-    /// Nothing is left but the record.
+    /// Nothing is left but the record, and frames that others have in use.
     Done,
     /// Call again: out of budget, or another CPU has yet to let the domain go.
     More,
@@ -43,54 +38,67 @@ const VCPUS: u64 = 1;
 const PORTS: u64 = 2;
 const GRANTS: u64 = 3;
 const FRAMES: u64 = 4;
+/// A caller is at work on the step that stands below this bit.
+const CLAIMED: u64 = 1 << 63;
 /// Handles in one step.
 const HANDLES: u32 = 256;
 /// Frames between two looks at the budget.
 const STRIDE: u64 = 4096;
 
+/// The right to go on with a domain's teardown; another caller waits meanwhile.
+struct Turn {
+    domain: &'static Domain,
+    step: u64,
+}
+
+impl Turn {
+    /// `None` when another CPU is at it.
+    fn take(domain: &'static Domain) -> Option<Self> {
+        let step = domain.teardown_step.fetch_or(CLAIMED, AcqRel);
+        (step & CLAIMED == 0).then_some(Self { domain, step })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.domain.teardown_step.store(self.step, Release);
+    }
+}
+
 /// Goes on with taking `domain` down on behalf of `caller`, who belongs to another domain.
 pub fn tear_down(domain: &'static Domain, caller: &Caller<'_>) -> TeardownProgress {
     if domain.advance(Life::Dying) {
-        for vcpu in domain.vcpus() {
-            wake::stop(vcpu, RunFlags::PAUSED);
-        }
+        domain.stop_for_good();
     }
+    if domain.is_dead() {
+        return TeardownProgress::Done;
+    }
+    let Some(mut turn) = Turn::take(domain) else { return TeardownProgress::More };
     loop {
-        let step = domain.teardown_step.load(Acquire);
-        let next = match step {
+        let next = match turn.step {
             EVICT => evict(domain),
             VCPUS => release_vcpus(domain),
             PORTS => close_ports(domain),
             GRANTS => release_grants(domain, caller),
-            _ => return relinquish(domain, step - FRAMES),
+            _ => return relinquish(&mut turn),
         };
         let Some(next) = next else { return TeardownProgress::More };
-        domain.teardown_step.store(next, Relaxed);
+        turn.step = next;
     }
 }
 
 /// Waits until no CPU has a vCPU of it, resident or queued.
 fn evict(domain: &'static Domain) -> Option<u64> {
-    let holders = domain.dirty_cpus();
-    if holders.0 != 0 {
-        for index in holders.iter() {
-            if let Some(holder) = cpu::by_index(index) {
-                wake::interrupt(holder, Work::SCHEDULE);
-            }
-        }
-        return None;
-    }
-    for vcpu in domain.vcpus() {
+    for vcpu in domain.vcpus().iter().filter(|vcpu| !vcpu.is_evicted()) {
+        let held = Held::take(vcpu).ok()?;
         let processor = cpu::by_index(vcpu.processor.load(Acquire) as usize)?;
-        let entity = processor.queue.lock().detach(vcpu.entity);
-        // Absent: gone in an earlier attempt, or on its way to another queue.
-        if entity.is_none() && !vcpu.is_evicted() {
-            return None;
-        }
-        vcpu.mark_evicted();
+        let entity = processor.queue.lock().detach(vcpu.entity)?;
+        vcpu.evicted.store(true, Release);
+        held.keep();
         drop(entity);
     }
-    Some(VCPUS)
+    // Nobody has its tables loaded any more, so no flush is owed to them.
+    (domain.dirty_cpus().0 == 0).then_some(VCPUS)
 }
 
 /// Gives back what the vCPUs hold: roots, descriptor pages, unfinished work, timers.
@@ -102,7 +110,6 @@ fn release_vcpus(domain: &'static Domain) -> Option<u64> {
 }
 
 fn release_vcpu(vcpu: &'static Vcpu) -> Option<()> {
-    finish_drops(&Machine).ok()?;
     {
         let mut time = vcpu.time.lock();
         (time.singleshot, time.periodic, time.poll) = (None, None, None);
@@ -112,17 +119,7 @@ fn release_vcpu(vcpu: &'static Vcpu) -> Option<()> {
     // 2. dropped at the end.
     let state = unsafe { vcpu.state() };
     state.exchange.abandon(vcpu.domain);
-    descriptors::drop_local_table(vcpu);
-    for frame in state.descriptor_frames.take().into_iter().flatten() {
-        release_segment_page(&Machine, frame);
-    }
-    for root in [state.kernel_root.take(), state.user_root.take()].into_iter().flatten() {
-        release_root(&Machine, root);
-        while finish_drops(&Machine) == Err(Stop::Preempted) {}
-    }
-    vcpu.drops.give_to(crate::memory::mmu::own_drops());
-    while finish_drops(&Machine) == Err(Stop::Preempted) {}
-    Some(())
+    context::release_tables(vcpu, state)
 }
 
 fn close_ports(domain: &'static Domain) -> Option<u64> {
@@ -135,6 +132,7 @@ fn close_ports(domain: &'static Domain) -> Option<u64> {
     }
     domain.ports.release_vcpu_infos();
     domain.interrupts.tear_down(domain);
+    virqs::forget(domain);
     Some(GRANTS)
 }
 
@@ -153,10 +151,11 @@ fn release_grants(domain: &'static Domain, caller: &Caller<'_>) -> Option<u64> {
     Some(FRAMES)
 }
 
-/// Takes every frame away that is still the domain's, from frame `from` on.
-fn relinquish(domain: &'static Domain, from: u64) -> TeardownProgress {
+/// Takes every frame away that is still the domain's.
+fn relinquish(turn: &mut Turn) -> TeardownProgress {
+    let domain = turn.domain;
     let limit = frame_table::limit().0;
-    let mut frame = from;
+    let mut frame = turn.step - FRAMES;
     while frame < limit {
         let is_its = frame_table::frames().get(Mfn(frame)).is_some_and(|info| info.reference().owner() == domain.id);
         let is_preempted = is_its && relinquish_frame(&Machine, Mfn(frame), domain.id).is_err();
@@ -164,21 +163,13 @@ fn relinquish(domain: &'static Domain, from: u64) -> TeardownProgress {
             frame += 1;
         }
         if (is_preempted || frame.is_multiple_of(STRIDE)) && budget::is_spent() {
-            domain.teardown_step.store(FRAMES + frame, Relaxed);
+            turn.step = FRAMES + frame;
             return TeardownProgress::More;
         }
     }
-    domain.teardown_step.store(FRAMES + limit, Relaxed);
+    turn.step = FRAMES + limit;
     domain.advance(Life::Dead);
+    retired::reap_soon();
+    virqs::raise(Virq::DOM_EXC);
     TeardownProgress::Done
-}
-
-impl Vcpu {
-    fn is_evicted(&self) -> bool {
-        self.evicted.load(Acquire)
-    }
-
-    fn mark_evicted(&self) {
-        self.evicted.swap(true, AcqRel);
-    }
 }

@@ -35,8 +35,12 @@ impl RunFlags {
     pub const BLOCKED: RunFlags = RunFlags(1 << 1);
     /// Waits for one of the ports it polls, or a deadline.
     pub const POLLING: RunFlags = RunFlags(1 << 2);
-    /// Its domain has stopped or is paused.
+    /// A toolstack has its domain paused.
     pub const PAUSED: RunFlags = RunFlags(1 << 3);
+    /// Its domain has stopped.
+    pub const STOPPED: RunFlags = RunFlags(1 << 4);
+    /// Somebody works on its state ([`super::Held`]).
+    pub const HELD: RunFlags = RunFlags(1 << 5);
 }
 
 /// What the vCPU must do before it enters its guest again; see [`Vcpu::note`].
@@ -73,13 +77,17 @@ pub struct Vcpu {
     pub processor: AtomicU32,
     /// Whether a CPU runs it now (it may still be resident on one that does not).
     pub running: AtomicBool,
+    /// Whether a CPU has its registers loaded, or is about to load them or has yet to store them.
+    pub resident: AtomicBool,
     /// Whether the scheduler has given it up for good.
-    #[cfg(feature = "fail-points")]
     pub evicted: AtomicBool,
     /// Its number in the scheduler.
     pub entity: EntityId,
+    _number: entities::Number,
     /// Hard affinity, one bit a CPU.
     pub affinity: AtomicU64,
+    /// Soft affinity, likewise.
+    pub soft_affinity: AtomicU64,
     /// CPU that `SCHEDOP_pin_override` binds it to; all ones for none.
     pub pin_override: AtomicU32,
     /// Table drops it has not finished.
@@ -125,6 +133,7 @@ impl Vcpu {
     /// A vCPU that is down and has no context. Errors: `ENOMEM`.
     pub fn new(domain: &'static Domain, id: VcpuId, info: &'static VcpuInfo) -> Result<Self> {
         let info = core::sync::atomic::AtomicPtr::new(core::ptr::from_ref(info).cast_mut());
+        let number = entities::Number::take()?;
         Ok(Self {
             domain,
             id,
@@ -132,10 +141,12 @@ impl Vcpu {
             initialised: AtomicBool::new(false),
             processor: AtomicU32::new(0),
             running: AtomicBool::new(false),
-            #[cfg(feature = "fail-points")]
+            resident: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
-            entity: entities::number()?,
+            entity: number.id(),
+            _number: number,
             affinity: AtomicU64::new(u64::MAX),
+            soft_affinity: AtomicU64::new(u64::MAX),
             pin_override: AtomicU32::new(u32::MAX),
             drops: DropQueue::new(),
             time: VcpuTime::new(),
@@ -190,6 +201,16 @@ impl Vcpu {
     #[inline]
     pub fn run_flags(&self) -> RunFlags {
         RunFlags(self.attention.load(Acquire) as u32)
+    }
+
+    /// Whether its domain's teardown has it: it never runs again.
+    pub fn is_evicted(&self) -> bool {
+        self.evicted.load(Acquire)
+    }
+
+    /// Whether somebody works, or wants to work, on its state.
+    pub fn is_held(&self) -> bool {
+        self.run_flags().0 & RunFlags::HELD.0 != 0
     }
 
     /// Whether nothing keeps it from running.

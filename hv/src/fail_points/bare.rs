@@ -12,7 +12,7 @@ use pv_mmu::Entry;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::{
-    domain::{self, Domain, NewDomain, rights::Extent},
+    domain::{Domain, Identity, NewDomain, NewId, rights::Extent},
     memory::{frame_table, machine_to_physical, physical, recycle, window},
     serve::context,
 };
@@ -50,16 +50,19 @@ pub enum Event {
 
 /// Makes the domain; it does not run yet. Errors: `ENOMEM` and what its parts say.
 pub fn build(id: DomainId, program: &Program) -> Result<&'static Domain> {
-    let domain = Domain::create(NewDomain {
-        id,
+    let wanted = NewDomain {
+        identity: Identity::default(),
         extent: Extent::Hardware,
         is_control: true,
         vcpus: 1,
         maximum_frames: 64,
         grants: grant_tables::Limits { frames: 4, maptrack_frames: 4, ..Default::default() },
+        max_port: u32::MAX,
         pirqs: 32,
-    })?;
-    domain::publish(domain)?;
+    };
+    let record = Domain::create(NewId::exactly(id)?, wanted)?;
+    record.domain().make_vcpus()?;
+    let domain = record.publish();
     domain.memory.charge(FRAMES)?;
     let mut frames = [Mfn(0); FRAMES as usize];
     for (pfn, frame) in (0_u64..).zip(&mut frames) {

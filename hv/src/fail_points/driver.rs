@@ -19,7 +19,7 @@ use super::{
 use crate::{
     audit::Snapshot,
     cpu,
-    domain::{Domain, RunFlags, TeardownProgress, tear_down},
+    domain::{self, Domain, RunFlags, TeardownProgress, tear_down},
     sched,
     serve::Caller,
     time::clock,
@@ -47,9 +47,9 @@ static SILENCE: AtomicU64 = AtomicU64::new(0);
 /// Where the test is.
 enum Stage {
     Build,
-    Wait { victim: &'static Domain, since: u64 },
-    TearDown { victim: &'static Domain },
-    Audit { victim: &'static Domain },
+    Wait { victim: DomainId, since: u64 },
+    TearDown { victim: DomainId },
+    Audit { victim: DomainId, since: u64 },
 }
 
 /// The test so far.
@@ -60,8 +60,6 @@ struct Test {
     stage: Stage,
     before: Snapshot,
     beats: u64,
-    /// What an orderly end leaves behind: the record.
-    residue: Option<Snapshot>,
     passed: u32,
     failed: u32,
     complaint: Option<&'static str>,
@@ -84,7 +82,6 @@ pub fn start() -> ! {
         stage: Stage::Build,
         before: Snapshot::take(),
         beats: 0,
-        residue: None,
         passed: 0,
         failed: 0,
         complaint: None,
@@ -128,13 +125,16 @@ fn step(test: &mut Test, caller: &Caller<'_>) {
         Stage::Build => build(test),
         Stage::Wait { victim, since } => wait(test, victim, since),
         Stage::TearDown { victim } => {
-            if tear_down(victim, caller) == TeardownProgress::Done {
-                test.stage = Stage::Audit { victim };
+            if domain::find(victim).is_none_or(|victim| tear_down(victim, caller) == TeardownProgress::Done) {
+                test.stage = Stage::Audit { victim, since: clock::now() };
             }
         }
-        Stage::Audit { victim } => {
-            // At least two more beats, so that silence would show.
-            if BEATS.load(Acquire) >= test.beats + 2 || clock::now() > LAST_BEAT.load(Acquire) + PATIENCE {
+        Stage::Audit { victim, since } => {
+            // Its record goes when each CPU has passed its gate; at least two more beats, so that silence would show.
+            let is_late = clock::now() > since + PATIENCE;
+            let is_gone = domain::find(victim).is_none() && Snapshot::take() == test.before;
+            let has_beaten = BEATS.load(Acquire) >= test.beats + 2;
+            if is_late || (is_gone && has_beaten) {
                 audit(test, victim);
             }
         }
@@ -167,7 +167,7 @@ fn build(test: &mut Test) {
     test.beats = BEATS.load(Acquire);
     match bare::build(id, &program) {
         Ok(victim) => {
-            test.stage = Stage::Wait { victim, since: clock::now() };
+            test.stage = Stage::Wait { victim: victim.id, since: clock::now() };
             release(victim);
         }
         Err(errno) => {
@@ -178,9 +178,9 @@ fn build(test: &mut Test) {
     }
 }
 
-fn wait(test: &mut Test, victim: &'static Domain, since: u64) {
+fn wait(test: &mut Test, victim: DomainId, since: u64) {
     let is_late = clock::now() > since + PATIENCE;
-    match victim.shutdown().reason() {
+    match domain::find(victim).and_then(|victim| victim.shutdown().reason()) {
         None if !is_late => return,
         None => test.complaint = Some("the victim lives"),
         Some(ShutdownReason::CRASH) => {}
@@ -193,15 +193,11 @@ fn wait(test: &mut Test, victim: &'static Domain, since: u64) {
     test.stage = Stage::TearDown { victim };
 }
 
-fn audit(test: &mut Test, victim: &'static Domain) {
+fn audit(test: &mut Test, victim: DomainId) {
     let left = Snapshot::take().since(test.before);
-    if test.run < ORDERLY {
-        test.residue = Some(left);
-    }
-    let residue = test.residue.unwrap_or(left);
     let silence = SILENCE.swap(0, AcqRel);
     let complaint = test.complaint.or_else(|| {
-        if left != residue {
+        if left != Snapshot::default() {
             Some("memory astray")
         } else if let Some(problem) = crate::audit::domain(victim) {
             Some(problem)
@@ -227,7 +223,7 @@ fn audit(test: &mut Test, victim: &'static Domain) {
         }
         Some(problem) => {
             test.failed += 1;
-            log::error!("FAILPOINT {name:#x} {how}: FAIL {problem}; left {left:?}, an orderly end leaves {residue:?}");
+            log::error!("FAILPOINT {name:#x} {how}: FAIL {problem}; left {left:?}");
         }
     }
     test.run += 1;

@@ -11,7 +11,7 @@ use core::sync::atomic::{
 };
 
 use abi::{Errno, Mfn, Pirq, Result, VcpuId};
-use device_interrupts::{Irq, NumberKind, Outcome, Pirqs, PortUse};
+use device_interrupts::{Irq, NumberKind, Outcome, Permission, Pirqs, PortUse};
 use event_channels::{PirqControl, PirqSharing};
 use hypercalls::op::physdev::{EoiStyle, MappedPirq};
 use locks::{Level, Lock};
@@ -48,6 +48,11 @@ impl DomainInterrupts {
     /// Gives the right to all lines but the machine's own timer's.
     pub fn permit_all_lines(&self) {
         self.numbers.lock().permit_all_lines();
+    }
+
+    /// Gives the right to a line, or takes it away.
+    pub fn permit_line(&self, line: Irq, permission: Permission) {
+        self.numbers.lock().permit_line(line, permission);
     }
 
     /// Whether the domain may map a line.
@@ -183,7 +188,6 @@ impl DomainInterrupts {
     }
 
     /// Gives everything back: the last step of `domain`'s ports is done, it will map nothing more.
-    #[cfg(feature = "fail-points")]
     pub fn tear_down(&self, domain: &Domain) {
         loop {
             let mut numbers = self.numbers.lock();

@@ -117,7 +117,7 @@ impl MmuHost for Machine {
     fn release_frame(&self, frame: Mfn, owner: DomainId) {
         let charged = frame_table::frames().get(frame).is_some_and(|info| !info.reference().is_xen_heap());
         if charged && let Some(domain) = domain::find(owner) {
-            domain.memory.release_one();
+            domain.release_frame();
         }
         machine_to_physical::invalidate(frame);
         super::recycle::put(frame);

@@ -3,6 +3,7 @@
 pub mod entities;
 pub mod idle;
 pub mod queue;
+pub mod share;
 mod switch;
 pub mod timers;
 pub mod wake;

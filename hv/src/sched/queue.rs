@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use abi::{Errno, Result};
 use locks::{Level, Lock};
-use scheduler::{Affinity, Board, Entity, Preempt, Queue, Weight};
+use scheduler::{Affinity, Board, Entity, Preempt, Queue};
 use spin::Once;
 
 use super::{entities, timers, wake};
@@ -35,11 +35,19 @@ pub fn create(index: usize) -> Result<Lock<Queue>> {
 /// Takes a new vCPU in, blocked, on the CPU its `processor` names. Errors: `ENOSPC`.
 pub fn add(vcpu: &'static Vcpu) -> Result<()> {
     entities::publish(vcpu);
-    let entity = Entity::new(vcpu.entity, Weight::DEFAULT, Affinity::ANY, None);
+    let entity = Entity::new(vcpu.entity, vcpu.domain.share.weight(), Affinity::ANY, vcpu.domain.share.pool());
     let target = cpu::by_index(vcpu.processor.load(Relaxed) as usize).ok_or(Errno::EINVAL)?;
     match target.queue.lock().attach(entity, clock::now()) {
         Ok(_) => Ok(()),
         Err(_) => Err(Errno::ENOSPC),
+    }
+}
+
+/// Takes a vCPU that has never run out for good.
+pub fn remove(vcpu: &'static Vcpu) {
+    if let Some(target) = cpu::by_index(vcpu.processor.load(Relaxed) as usize) {
+        let entity = target.queue.lock().detach(vcpu.entity);
+        drop(entity);
     }
 }
 

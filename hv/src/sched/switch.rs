@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "moves register state between vCPUs and the CPU")]
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use abi::Mfn;
 
@@ -51,6 +51,7 @@ pub fn load(previous: Option<&'static Vcpu>, next: &'static Vcpu) {
         Mode::Kernel => state.kernel_root.get(),
         Mode::User => state.user_root.get(),
     };
+    next.resident.store(true, Release);
     next.domain.mark_dirty(cpu.index);
     next.domain.per_domain.set(next.id, OWN_DESCRIPTORS, Some(cpu.descriptor_frame));
     block::this_info().set_current(Some(next));
@@ -59,6 +60,9 @@ pub fn load(previous: Option<&'static Vcpu>, next: &'static Vcpu) {
         && !core::ptr::eq(previous.domain, next.domain)
     {
         previous.domain.clear_dirty(cpu.index);
+    }
+    if let Some(previous) = previous {
+        previous.resident.store(false, Release);
     }
     load_descriptors(next, state);
     load_segments(next, state, mode);
@@ -78,6 +82,7 @@ pub fn unload(previous: &'static Vcpu) {
     descriptors::set_local_table(cpu.descriptor_frame, 0, 0);
     block::this_info().set_current(None);
     previous.domain.clear_dirty(cpu.index);
+    previous.resident.store(false, Release);
 }
 
 fn load_root(root: Mfn) {

@@ -13,7 +13,7 @@ use super::queue;
 use crate::{
     cpu::{self, Cpu, Work},
     domain::{RunFlags, Vcpu},
-    interrupt::{local_apic, vector::Vector},
+    interrupt::{flush, local_apic, vector::Vector},
     time::clock,
 };
 
@@ -59,9 +59,20 @@ pub fn stop(vcpu: &'static Vcpu, flags: RunFlags) {
     vcpu.stop(flags);
     let index = vcpu.processor.load(Acquire) as usize;
     let Some(other) = cpu::by_index(index) else { return };
-    // Absent means in flight: whoever attaches it makes the CPU decide, and the decision looks at the flags.
-    let _ = other.queue.lock().stop(vcpu.entity, clock::now());
+    {
+        let mut queue = other.queue.lock();
+        // Under the queue's lock, because whoever clears the last flag tells the queue after that.
+        if !vcpu.is_runnable() {
+            // Absent means in flight: whoever attaches it makes the CPU decide, and the decision looks at the flags.
+            let _ = queue.stop(vcpu.entity, clock::now());
+        }
+    }
     interrupt(other, Work::SCHEDULE);
+}
+
+/// Flags were set or cleared: tells the queues what they come to.
+pub fn flags_changed(vcpu: &'static Vcpu) {
+    if vcpu.is_runnable() { runnable(vcpu) } else { stop(vcpu, RunFlags(0)) }
 }
 
 /// Tells the queues that a vCPU may run again.
@@ -98,13 +109,29 @@ fn waits(vcpu: &Vcpu) {
 /// Binds a vCPU to one CPU.
 pub fn move_to(vcpu: &'static Vcpu, target: u32) {
     let mask = 1 << (target & 63);
-    vcpu.affinity.store(mask, Relaxed);
-    let index = vcpu.processor.load(Acquire) as usize;
-    let Some(current) = cpu::by_index(index) else { return };
-    let change = current.queue.lock().set_affinity(vcpu.entity, scheduler::Affinity { hard: mask, soft: mask });
-    match change {
-        AffinityChange::Move(entity) => queue::hand_over(entity, target),
-        AffinityChange::Reschedule => interrupt(current, Work::SCHEDULE),
-        AffinityChange::Done | AffinityChange::Absent => {}
+    set_affinity(vcpu, mask, mask);
+}
+
+/// Changes where a vCPU may and should run.
+pub fn set_affinity(vcpu: &'static Vcpu, hard: u64, soft: u64) {
+    vcpu.affinity.store(hard, Relaxed);
+    loop {
+        let index = vcpu.processor.load(Acquire);
+        let Some(current) = cpu::by_index(index as usize) else { return };
+        let change = current.queue.lock().set_affinity(vcpu.entity, scheduler::Affinity { hard, soft });
+        match change {
+            AffinityChange::Move(entity) => {
+                let target = queue::board().place(entity.affinity(), entity.weight(), index);
+                return queue::hand_over(entity, target);
+            }
+            AffinityChange::Reschedule => return interrupt(current, Work::SCHEDULE),
+            AffinityChange::Done => return,
+            // In flight, or its teardown has it.
+            AffinityChange::Absent if vcpu.is_evicted() => return,
+            AffinityChange::Absent => {
+                flush::answer();
+                core::hint::spin_loop();
+            }
+        }
     }
 }

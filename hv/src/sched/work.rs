@@ -5,12 +5,13 @@
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 use abi::vcpu::Runstate;
+use scheduler::EntityId;
 
 use super::{entities, idle, queue, switch, timers};
 use crate::{
     console::keys,
     cpu::{self, Cpu, Work, block},
-    domain::{PendingWork, RunFlags, Vcpu},
+    domain::{self, PendingWork, RunFlags, Vcpu},
     time::clock,
 };
 
@@ -20,6 +21,9 @@ use crate::{
 pub fn run() {
     let cpu = cpu::this();
     let work = cpu.work.swap(0, AcqRel);
+    if work & Work::PASS.0 != 0 {
+        domain::passed();
+    }
     if work & Work::TIMER.0 != 0 {
         timers::expire();
     }
@@ -51,7 +55,7 @@ fn schedule(cpu: &'static Cpu, work: Work) {
     if work.0 & Work::YIELD.0 != 0 {
         queue.yield_current();
     }
-    let decision = queue.pick_next(now);
+    let decision = queue.pick_next_of(now, may_run);
     let next = decision.entity.and_then(entities::vcpu);
     let goes = resident.filter(|vcpu| !next.is_some_and(|next| core::ptr::eq(next, *vcpu)));
     if let Some(vcpu) = goes {
@@ -61,7 +65,7 @@ fn schedule(cpu: &'static Cpu, work: Work) {
         next.running.store(true, Release);
     }
     // It stays resident if nobody comes, unless it may not run here, or nowhere, any more.
-    let goes = goes.filter(|vcpu| next.is_some() || queue.must_depart() || vcpu.domain.is_dying());
+    let goes = goes.filter(|vcpu| next.is_some() || queue.must_depart() || vcpu.is_held());
     if let Some(vcpu) = goes {
         switch::store(vcpu);
     }
@@ -81,6 +85,11 @@ fn schedule(cpu: &'static Cpu, work: Work) {
     if next.is_none() && !steal(cpu) {
         idle::wait();
     }
+}
+
+/// Whether a vCPU that the queue thinks runnable is: its flags come first, the queue hears of them later.
+fn may_run(entity: EntityId) -> bool {
+    entities::vcpu(entity).is_some_and(Vcpu::is_runnable)
 }
 
 /// Nothing on this CPU is the former vCPU's any more, so it may move: now, if it may not stay.
@@ -141,7 +150,7 @@ fn leave(vcpu: &'static Vcpu, now: u64) {
     let flags = vcpu.run_flags().0;
     let state = if flags == 0 {
         Runstate::RUNNABLE
-    } else if flags & (RunFlags::DOWN.0 | RunFlags::PAUSED.0) != 0 {
+    } else if flags & !(RunFlags::BLOCKED.0 | RunFlags::POLLING.0) != 0 {
         Runstate::OFFLINE
     } else {
         Runstate::BLOCKED

@@ -1,10 +1,12 @@
-//! Giving a vCPU its first context.
+//! A vCPU's context: giving it the first one, replacing it, reading it, taking it away.
 //!
-//! All or nothing: descriptor frames and page tables are typed first and given back when a later one will not do. The
-//! vCPU is down and resident nowhere; the domain's control lock is not needed because the claim of initialisation is
-//! exclusive. Source: Xen public header `arch-x86/xen.h` (`vcpu_guest_context`), reference inventory §3.1.
+//! The first one is all or nothing: descriptor frames and page tables are typed first and given back when a later one
+//! will not do. The vCPU is down and resident nowhere; the domain's control lock is not needed because the claim of
+//! initialisation is exclusive. The others work on a vCPU that is held. Source: Xen public header `arch-x86/xen.h` (`vcpu_guest_context`), reference inventory §3.1.
 
 #![expect(unsafe_code, reason = "reaches the state of a vCPU that does not run")]
+
+use core::sync::atomic::Ordering::{AcqRel, Acquire};
 
 use abi::{
     Errno, Mfn, Result,
@@ -20,13 +22,16 @@ use pv_cpu::{
     trap_table::{Events, Mode, TrapGate},
     vcpu::{Callback, VirtualCpu},
 };
-use pv_mmu::{Stop, acquire_root, acquire_segment_page, release_root, release_segment_page};
+use pv_mmu::{Stop, acquire_root, acquire_segment_page, finish_drops, release_root, release_segment_page};
 
-use super::vcpus::{claim_initialisation, unclaim_initialisation};
+use super::{
+    descriptors,
+    vcpus::{claim_initialisation, unclaim_initialisation},
+};
 use crate::{
     cpu::features,
-    domain::{Vcpu, VcpuState},
-    memory::mmu::{Machine, show_machine_to_physical},
+    domain::{Held, RunFlags, Vcpu, VcpuState},
+    memory::mmu::{Machine, own_drops, show_machine_to_physical},
     sched::wake,
 };
 
@@ -42,9 +47,130 @@ pub fn initialise(vcpu: &'static Vcpu, wanted: &VcpuGuestContext) -> Result<Prog
         return outcome;
     }
     if wanted.flags.contains(ContextFlags::ONLINE) {
-        wake::release(vcpu, crate::domain::RunFlags::DOWN);
+        wake::release(vcpu, RunFlags::DOWN);
     }
     Ok(Progress::Done)
+}
+
+/// Gives an initialised vCPU another context on the same tables. Errors: `EOPNOTSUPP` for other tables.
+pub fn replace(held: &mut Held, wanted: &VcpuGuestContext) -> Result<()> {
+    let vcpu = held.vcpu();
+    let state = held.state();
+    let pages = wanted.gdt_entries.div_ceil(ENTRIES_PER_FRAME) as usize;
+    let mut frames = [None; GDT_FRAMES];
+    for (slot, frame) in frames.iter_mut().zip(wanted.gdt_frames.iter().take(pages)) {
+        *slot = Some(*frame);
+    }
+    let [_, user, _, kernel, ..] = wanted.control;
+    let same_tables = state.kernel_root.get() == Some(Mfn(kernel >> 12))
+        && state.user_root.get() == (user != 0).then_some(Mfn(user >> 12));
+    let same_descriptors = state.descriptor_frames.get() == frames
+        && u64::from(state.descriptor_entries.get()) == wanted.gdt_entries
+        && state.local_table.get() == (wanted.ldt_base.0, wanted.ldt_entries as u32);
+    if !same_tables || !same_descriptors {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    fill_registers(vcpu, state, wanted);
+    if wanted.flags.contains(ContextFlags::ONLINE) {
+        wake::release(vcpu, RunFlags::DOWN);
+    } else {
+        wake::stop(vcpu, RunFlags::DOWN);
+    }
+    Ok(())
+}
+
+/// Takes a vCPU's context away, and what it holds; it is down then. To be called again when preempted.
+pub fn take_away(held: &mut Held) -> Progress {
+    let vcpu = held.vcpu();
+    wake::stop(vcpu, RunFlags::DOWN);
+    if release_tables(vcpu, held.state()).is_none() {
+        return Progress::Preempted;
+    }
+    held.state().virtual_cpu = VirtualCpu::default();
+    unclaim_initialisation(vcpu);
+    Progress::Done
+}
+
+/// Gives back the roots and descriptor pages of a vCPU that is off all CPUs. `None` to be called again.
+pub fn release_tables(vcpu: &'static Vcpu, state: &mut VcpuState) -> Option<()> {
+    finish_drops(&Machine).ok()?;
+    descriptors::drop_local_table(vcpu);
+    for frame in state.descriptor_frames.take().into_iter().flatten() {
+        release_segment_page(&Machine, frame);
+    }
+    for page in 0..GDT_FRAMES {
+        vcpu.domain.per_domain.set(vcpu.id, page, None);
+    }
+    for root in [state.kernel_root.take(), state.user_root.take()].into_iter().flatten() {
+        release_root(&Machine, root);
+        while finish_drops(&Machine) == Err(Stop::Preempted) {}
+    }
+    vcpu.drops.give_to(own_drops());
+    while finish_drops(&Machine) == Err(Stop::Preempted) {}
+    Some(())
+}
+
+/// Writes down an initialised vCPU's context.
+pub fn describe(held: &mut Held, into: &mut VcpuGuestContext) {
+    let vcpu = held.vcpu();
+    let state = held.state();
+    let cpu = &state.virtual_cpu;
+    into.flags = ContextFlags::I387_VALID;
+    for (is_set, flag) in [
+        (cpu.mode == Mode::Kernel, ContextFlags::IN_KERNEL),
+        (vcpu.run_flags().0 & RunFlags::DOWN.0 == 0, ContextFlags::ONLINE),
+        (cpu.callbacks.failsafe.events == Events::Masked, ContextFlags::FAILSAFE_DISABLES_EVENTS),
+        (cpu.callbacks.syscall.events == Events::Masked, ContextFlags::SYSCALL_DISABLES_EVENTS),
+    ] {
+        if is_set {
+            into.flags = into.flags.with(flag);
+        }
+    }
+    state.extended.legacy(&mut into.fpu);
+    describe_registers(state, into);
+    for (vector, (trap, number)) in into.traps.iter_mut().zip(0_u8..=255).enumerate() {
+        let gate = cpu.traps.gate(Vector(number));
+        trap.vector = vector as u8;
+        (trap.flags, trap.code_selector, trap.address) = (gate.flags, gate.selector, gate.address);
+    }
+    let (base, entries) = state.local_table.get();
+    (into.ldt_base, into.ldt_entries) = (abi::GuestVirtual(base), u64::from(entries));
+    into.gdt_entries = u64::from(state.descriptor_entries.get());
+    for (to, frame) in into.gdt_frames.iter_mut().zip(state.descriptor_frames.get()) {
+        *to = frame.unwrap_or(Mfn(0));
+    }
+    into.kernel_ss = u64::from(cpu.kernel_stack_selector);
+    into.kernel_sp = cpu.kernel_stack_pointer;
+    let root = |root: Option<Mfn>| root.map_or(0, |root| root.0 << 12);
+    let host_cr0 = crate::arch::control::read_cr0();
+    let [cr0, user, _, kernel, cr4, ..] = &mut into.control;
+    *cr0 = cpu.control.cr0(host_cr0);
+    *cr4 = cpu.control.cr4();
+    (*user, *kernel) = (root(state.user_root.get()), root(state.kernel_root.get()));
+    for (index, value) in (0..).zip(&mut into.debug) {
+        *value = cpu.debug.get(index, cpu.control.cr4()).unwrap_or(0);
+    }
+    into.event_callback = abi::GuestVirtual(cpu.callbacks.event);
+    into.failsafe_callback = abi::GuestVirtual(cpu.callbacks.failsafe.address);
+    into.syscall_callback = abi::GuestVirtual(cpu.callbacks.syscall.address);
+    into.vm_assist = vcpu.domain.assists.load(Acquire);
+    into.fs_base = cpu.segments.fs_base;
+    into.gs_base_kernel = cpu.segments.gs_base_kernel;
+    into.gs_base_user = cpu.segments.gs_base_user;
+}
+
+fn describe_registers(state: &VcpuState, into: &mut VcpuGuestContext) {
+    let from = &state.registers;
+    let cpu = &state.virtual_cpu;
+    let to = &mut into.registers;
+    (to.r15, to.r14, to.r13, to.r12) = (from.r15, from.r14, from.r13, from.r12);
+    (to.rbp, to.rbx, to.r11, to.r10) = (from.rbp, from.rbx, from.r11, from.r10);
+    (to.r9, to.r8, to.rax, to.rcx) = (from.r9, from.r8, from.rax, from.rcx);
+    (to.rdx, to.rsi, to.rdi) = (from.rdx, from.rsi, from.rdi);
+    (to.rip, to.rsp) = (from.rip, from.rsp);
+    (to.cs, to.ss) = (from.cs as u16, from.ss as u16);
+    to.rflags = from.rflags & !(3 << flags::IOPL_SHIFT) | u64::from(cpu.iopl) << flags::IOPL_SHIFT;
+    (to.ds, to.es, to.fs, to.gs) = (cpu.segments.ds, cpu.segments.es, cpu.segments.fs, cpu.segments.gs);
 }
 
 /// Frames taken so far, given back unless they are kept.
@@ -108,12 +234,16 @@ fn fill(vcpu: &'static Vcpu, state: &mut VcpuState, wanted: &VcpuGuestContext, t
         vcpu.domain.per_domain.set(vcpu.id, page, *frame);
     }
     state.local_table.set((wanted.ldt_base.0, wanted.ldt_entries as u32));
+    fill_registers(vcpu, state, wanted);
+}
+
+fn fill_registers(vcpu: &'static Vcpu, state: &mut VcpuState, wanted: &VcpuGuestContext) {
     state.registers = registers(wanted);
     state.virtual_cpu = virtual_cpu(wanted);
     if wanted.flags.contains(ContextFlags::I387_VALID) {
         state.extended.set_legacy(&wanted.fpu);
     }
-    vcpu.domain.assists.fetch_or(wanted.vm_assist, core::sync::atomic::Ordering::AcqRel);
+    vcpu.domain.assists.fetch_or(wanted.vm_assist, AcqRel);
 }
 
 fn registers(wanted: &VcpuGuestContext) -> Registers {

@@ -31,8 +31,8 @@ impl EventHost for Caller<'_> {
         DomainPirqs::of(domain::find(domain).unwrap_or(self.domain))
     }
 
-    fn is_paused_by_toolstack(&self, _target: Target) -> bool {
-        false
+    fn is_paused_by_toolstack(&self, target: Target) -> bool {
+        domain::find(target.id()).is_some_and(domain::Domain::is_paused)
     }
 
     fn pin_event_page(&self, frame: Gfn) -> Result<<HvPlatform as Platform>::Page> {

@@ -4,7 +4,7 @@
 //! owner: nobody else reads or links them. Nothing is allocated. A new extent gets its owner when the caller asks for its
 //! number; from then on it is on no list. The domain's account does not change: it gets as many frames as it gives.
 
-use abi::{Errno, Mfn, Result};
+use abi::{DomainId, Errno, Mfn, Result};
 use frame_allocator::Order;
 use hypercalls::{
     authority::Target,
@@ -17,7 +17,7 @@ use super::{
     memory::{block_order, give, limit, living, named},
 };
 use crate::{
-    domain::Domain,
+    domain::{self, Domain},
     interrupt::flush::{self, CpuMask},
     memory::{claims, frame_table, machine_to_physical, mmu::Machine, physical, recycle},
 };
@@ -32,7 +32,7 @@ pub struct ExchangeStep {
     /// Order of the new extents.
     order: u8,
     /// Who gets the new extents, once the step is committed.
-    receiver: Option<&'static Domain>,
+    receiver: Option<DomainId>,
 }
 
 impl ExchangeStep {
@@ -53,7 +53,6 @@ impl ExchangeStep {
     }
 }
 
-#[cfg(feature = "fail-points")]
 impl ExchangeStep {
     /// Undoes the step of a vCPU that will not run again: all frames are free.
     pub fn abandon(&mut self, domain: &Domain) {
@@ -88,7 +87,7 @@ impl ExchangeHost for Caller<'_> {
         let step = &mut self.state.exchange;
         let taken = step.free_taken();
         match living(target) {
-            Ok(domain) => step.receiver = Some(domain),
+            Ok(domain) => step.receiver = Some(domain.id),
             Err(errno) => {
                 step.free_fresh();
                 if let Ok(domain) = named(target) {
@@ -107,7 +106,10 @@ impl ExchangeHost for Caller<'_> {
             return None;
         };
         // A domain that began to die meanwhile loses the extent again; the caller sees only its number.
-        let _ = give(step.receiver?, first, 1 << step.order);
+        match step.receiver.and_then(domain::find) {
+            Some(receiver) => _ = give(receiver, first, 1 << step.order),
+            None => physical::free(first, Order(step.order)),
+        }
         Some(first)
     }
 

@@ -111,7 +111,7 @@ impl Policy for Caller<'_> {
 
     #[inline(always)]
     fn is_hardware_domain(&self) -> bool {
-        self.domain.rights.has_io()
+        self.domain.rights.is_hardware()
     }
 
     fn is_device_model_of(&self, _target: DomainId) -> bool {

@@ -12,7 +12,7 @@ use pv_cpu::{
     decode::{Fetch, MAX_LENGTH, Segment, Unmapped},
     exception::page_fault,
     machine_check::MachineCheck,
-    msr::{ReadAction, WriteAction},
+    msr::{MsrPolicy, ReadAction, WriteAction},
     privileged::{BaseSwitch, CpuidPath, PrivilegedHost, Refused, SegmentView},
     registers::Registers,
     vcpu::{IoplView, VirtualCpu},
@@ -39,6 +39,37 @@ pub struct OwnMsrs {
     speculation_control: u64,
     debug_masks: [u32; 4],
     machine_check: MachineCheck,
+}
+
+impl OwnMsrs {
+    /// The value of one that is saved with its vCPU; 0 for others.
+    pub fn saved(&self, index: u32) -> u64 {
+        const SPECULATION_CONTROL: u32 = 0x48;
+        const TIME_STAMP_AUX: u32 = 0xC000_0103;
+        const FIRST_DEBUG_MASK: u32 = 0xC001_1027;
+        const DEBUG_MASKS: core::ops::RangeInclusive<u32> = 0xC001_1019..=0xC001_101B;
+        let [first, others @ ..] = &self.debug_masks;
+        match index {
+            SPECULATION_CONTROL => self.speculation_control,
+            TIME_STAMP_AUX => u64::from(self.time_stamp_aux),
+            FIRST_DEBUG_MASK => u64::from(*first),
+            _ if DEBUG_MASKS.contains(&index) => {
+                others.get((index - DEBUG_MASKS.start()) as usize).map_or(0, |mask| u64::from(*mask))
+            }
+            _ => 0,
+        }
+    }
+
+    /// Sets one of them to a value that `policy` lets a guest write; `None` for any other.
+    pub fn restore(&mut self, policy: &MsrPolicy, index: u32, value: u64) -> Option<()> {
+        match policy.write(index, value) {
+            WriteAction::TimeStampAux(value) => self.time_stamp_aux = value,
+            WriteAction::SpeculationControl(value) => self.speculation_control = value,
+            WriteAction::DebugMask(which, mask) => *self.debug_masks.get_mut(usize::from(which))? = mask,
+            _ => return None,
+        }
+        Some(())
+    }
 }
 
 /// The host of one emulated instruction.

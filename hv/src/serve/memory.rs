@@ -84,7 +84,7 @@ impl ReservationHost for Caller<'_> {
 
     fn max_extent_order(&self) -> u32 {
         let rights = &self.domain.rights;
-        match (rights.is_control, rights.has_io()) {
+        match (rights.is_control, rights.is_hardware()) {
             (true, _) => CONTROL_ORDER,
             (false, true) => HARDWARE_ORDER,
             (false, false) => GUEST_ORDER,

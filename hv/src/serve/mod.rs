@@ -9,6 +9,7 @@ pub mod context;
 mod cpu;
 mod crash;
 pub mod descriptors;
+mod domctl;
 pub mod emulate;
 mod events;
 pub mod exchange;

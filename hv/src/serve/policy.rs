@@ -1,5 +1,10 @@
-//! The two CPUID and MSR policies there are: dom0's and everybody else's. Made once, from what the boot CPU has.
+//! CPUID and MSR policies: dom0's, everybody else's, and those that toolstacks give to domains. The first two are made
+//! once, from what the boot CPU has; the others are parts of the second, put together before their domain starts.
 
+use alloc::boxed::Box;
+
+use abi::Errno;
+use hypercalls::op::domctl::PolicyFault;
 use pv_cpu::{
     cpuid::{CpuidPolicy, Leaf, Vendor},
     msr::{MsrPolicy, Role, UnknownMsr, XEN_PAT},
@@ -44,12 +49,52 @@ fn make(role: Role) -> Policies {
 }
 
 /// The policies of a domain.
-pub fn of(domain: &Domain) -> &'static Policies {
-    if domain.rights.has_io() {
-        HARDWARE.call_once(|| make(Role::HardwareDomain))
-    } else {
-        GUEST.call_once(|| make(Role::Guest))
+#[inline]
+pub fn of(domain: &'static Domain) -> &'static Policies {
+    match domain.policy.get() {
+        Some(own) => own,
+        None if domain.rights.is_hardware() => HARDWARE.call_once(|| make(Role::HardwareDomain)),
+        None => of_guests(),
     }
+}
+
+/// What guests have unless told otherwise, which is the most they can have.
+pub fn of_guests() -> &'static Policies {
+    GUEST.call_once(|| make(Role::Guest))
+}
+
+/// What the hypervisor itself has, as far as tools ask for it.
+pub fn host_cpuid() -> &'static CpuidPolicy {
+    &HARDWARE.call_once(|| make(Role::HardwareDomain)).cpuid
+}
+
+/// What the domain sees or, before it has started, is to see. No lock is held while `read` works.
+pub fn staged<R>(domain: &'static Domain, read: impl FnOnce(&CpuidPolicy) -> R) -> R {
+    let wanted = domain.control.lock().wanted_policy.as_ref().map(|policies| policies.cpuid.clone());
+    read(wanted.as_ref().unwrap_or(&of(domain).cpuid))
+}
+
+/// Gives a domain that has not started the policy that these leaves (number, subleaf, value) ask for, as far as it can have
+/// it. Errors: `EEXIST`, `EINVAL` for higher leaves than there are, `ENOMEM`.
+pub fn stage(
+    domain: &'static Domain,
+    leaves: impl Iterator<Item = (u32, u32, Leaf)>,
+) -> core::result::Result<(), PolicyFault> {
+    if domain.is_started.load(core::sync::atomic::Ordering::Acquire) {
+        return Err(Errno::EEXIST.into());
+    }
+    let base = staged(domain, Clone::clone);
+    let cpuid = base.restricted(&of_guests().cpuid, leaves).map_err(|leaf| PolicyFault {
+        errno: Errno::EINVAL,
+        leaf: Some(leaf),
+        msr: None,
+    })?;
+    let guests = of_guests();
+    let msr = MsrPolicy { features: cpuid.msr_features(), ..guests.msr };
+    let policies = Box::new(Policies { cpuid, msr, vendor: guests.vendor });
+    let former = domain.control.lock().wanted_policy.replace(policies);
+    drop(former);
+    Ok(())
 }
 
 /// The leaves that say who we are.

@@ -47,13 +47,14 @@ pub fn set(seconds: u64, nanoseconds: u32, system_time: u64) {
     }
 }
 
-/// Shows the time in a domain's shared page; once for each domain, when it has been published.
+/// Shows the time in a domain's shared page: when it has been published, when its builder is done, with a new offset.
 pub fn show(domain: &Domain) {
     let boot = BOOT.lock();
     write(domain, *boot);
 }
 
 fn write(domain: &Domain, boot: UnixTime) {
+    let boot = UnixTime { seconds: boot.seconds.wrapping_add_signed(domain.time_offset.load(Relaxed)), ..boot };
     let [version, seconds, nanoseconds, seconds_high] = &domain.shared().wallclock;
     // The guest may write the version too and then only confuses itself.
     let changing = version.load(Relaxed).wrapping_add(1) | 1;

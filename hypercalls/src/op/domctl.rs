@@ -4,15 +4,60 @@
 //! at first, then the domain, then the privilege; what an operation writes back is its own structure, and the domain it
 //! made or found. No lock spans operations: each is atomic by itself, or goes on where it was interrupted.
 
+mod context;
+mod information;
+mod lifecycle;
+mod memory;
+pub(crate) mod placement;
+pub(crate) mod policy;
+mod registers;
+mod rights;
+mod time;
+
 use abi::domctl::{DOMCTL_INTERFACE_VERSION, Domctl, DomctlOperation};
-use abi::domctl_domain::AddressSize;
 use abi::{DomainId, Errno, GuestHandle, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+pub use self::context::{EntryCallbacks, VcpuPresence, VcpuStateHost};
+pub use self::information::InformationHost;
+pub use self::lifecycle::{Debugging, LifecycleHost, WantedDomain};
+pub use self::memory::DomainMemoryHost;
+pub use self::placement::{Affinity, PinOverride, PlacementHost, Share};
+pub use self::policy::{CpuPolicyHost, PolicyFault, PolicyOf};
+pub use self::registers::VcpuRegistersHost;
+pub use self::rights::{Grant, RightsHost};
+pub use self::time::{DomainTimeHost, TscState};
 use crate::authority::{self, ControlDomain, Found, Policy, Target};
-use crate::guest::{self, GuestMemory};
+use crate::guest::{self, GuestMemory, Preemption};
 use crate::outcome::{Failure, Reply};
 use crate::table::{Row, rows};
+
+/// Everything that domctl asks of the hypervisor.
+pub trait DomctlHost:
+    LifecycleHost
+    + InformationHost
+    + DomainMemoryHost
+    + VcpuStateHost
+    + VcpuRegistersHost
+    + PlacementHost
+    + CpuPolicyHost
+    + RightsHost
+    + DomainTimeHost
+{
+}
+
+impl<H> DomctlHost for H where
+    H: LifecycleHost
+        + InformationHost
+        + DomainMemoryHost
+        + VcpuStateHost
+        + VcpuRegistersHost
+        + PlacementHost
+        + CpuPolicyHost
+        + RightsHost
+        + DomainTimeHost
+{
+}
 
 /// The release family of the calling toolstack.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -35,15 +80,12 @@ impl Version {
     }
 }
 
-/// Width of the guests that there are.
-const GUEST_BITS: u32 = 64;
 /// Where the domain's number lies in the request.
 const DOMAIN_OFFSET: u64 = 8;
 /// Where the operation's own structure lies in the request.
 const ARGUMENT_OFFSET: u64 = 16;
 
 /// A request whose version is served and whose caller may make it.
-#[expect(dead_code, reason = "few operations are there yet")]
 pub(crate) struct Request {
     pub(crate) authority: ControlDomain,
     pub(crate) version: Version,
@@ -51,7 +93,6 @@ pub(crate) struct Request {
     handle: GuestHandle<u8>,
 }
 
-#[expect(dead_code, reason = "few operations are there yet")]
 impl Request {
     /// The operation's structure.
     pub(crate) fn argument<T: FromBytes>(&self) -> Result<T> {
@@ -82,30 +123,75 @@ impl Request {
 /// domctl(36). Errors: `EFAULT`, `EACCES` for an interface version not served, `ESRCH` for an unknown domain, `EPERM`
 /// unless a control domain calls, `ENOSYS` for an unknown operation, else as the operations say.
 #[inline(never)]
-pub fn domctl<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Reply {
+pub fn domctl<H>(host: &mut H, argument: GuestHandle<u8>) -> Reply
+where
+    H: DomctlHost + Policy + GuestMemory + Preemption,
+{
     let domctl: Domctl = guest::read(host, argument.cast())?;
     let version = Version::of(&domctl)?;
-    let found = match domctl.command {
-        DomctlOperation::CREATEDOMAIN | DomctlOperation::GETDOMAININFO => None,
+    let command = domctl.command;
+    let found = match command {
+        DomctlOperation::CREATEDOMAIN => None,
+        // It looks for itself.
+        DomctlOperation::GETDOMAININFO => None,
         _ => Some(authority::find_by_number(host, domctl.domain)?),
     };
     let request = Request { authority: authority::control_domain(host)?, version, domctl, handle: argument };
     match found {
-        None => without_target(host, &request),
+        None if command == DomctlOperation::CREATEDOMAIN => lifecycle::create(host, &request),
+        None => information::domain(host, &request),
         Some(found) => on_target(host, &request, found),
     }
 }
 
-/// Operations that make a domain or look for one.
-fn without_target<H: Policy + GuestMemory>(_host: &H, _request: &Request) -> Reply {
-    Err(Errno::ENOSYS.into())
-}
-
 /// Operations on a domain that exists.
-fn on_target<H: Policy + GuestMemory>(host: &H, request: &Request, found: Found) -> Reply {
-    let _target: Target = found.controlled(request.authority);
+fn on_target<H>(host: &mut H, request: &Request, found: Found) -> Reply
+where
+    H: DomctlHost + GuestMemory + Preemption,
+{
+    let target: Target = found.controlled(request.authority);
     match request.domctl.command {
-        DomctlOperation::GET_ADDRESS_SIZE => request.answer(host, &AddressSize { bits: GUEST_BITS })?,
+        DomctlOperation::DESTROYDOMAIN => return lifecycle::destroy(host, request, target),
+        DomctlOperation::PAUSEDOMAIN => host.pause_domain(lifecycle::others_only(target)?)?,
+        DomctlOperation::UNPAUSEDOMAIN => host.unpause_domain(target)?,
+        DomctlOperation::RESUMEDOMAIN => host.resume_domain(lifecycle::others_only(target)?)?,
+        DomctlOperation::MAX_VCPUS => lifecycle::max_vcpus(host, request, target)?,
+        DomctlOperation::SETDOMAINHANDLE => lifecycle::set_handle(host, request, target)?,
+        DomctlOperation::SETDEBUGGING => lifecycle::set_debugging(host, request, target)?,
+        DomctlOperation::SUBSCRIBE => lifecycle::subscribe(host, request, target)?,
+        DomctlOperation::SET_VIRQ_HANDLER => lifecycle::set_virq_handler(host, request, target)?,
+        DomctlOperation::GETVCPUINFO => information::vcpu(host, request, target)?,
+        DomctlOperation::MAX_MEM => memory::max_mem(host, request, target)?,
+        DomctlOperation::GETPAGEFRAMEINFO3 => memory::frame_info(host, request, target)?,
+        DomctlOperation::HYPERCALL_INIT => memory::hypercall_init(host, request, target)?,
+        DomctlOperation::SHADOW_OP => return memory::shadow(host, request, target),
+        DomctlOperation::SET_ADDRESS_SIZE => memory::set_address_size(request)?,
+        DomctlOperation::GET_ADDRESS_SIZE => memory::get_address_size(host, request)?,
+        DomctlOperation::GET_PAGING_MEMPOOL_SIZE | DomctlOperation::SET_PAGING_MEMPOOL_SIZE => {
+            memory::paging_mempool(request)?;
+        }
+        DomctlOperation::SETVCPUCONTEXT => return context::set(host, request, target),
+        DomctlOperation::GETVCPUCONTEXT => return context::get(host, request, target),
+        DomctlOperation::SET_EXT_VCPUCONTEXT => return context::set_extended(host, request, target),
+        DomctlOperation::GET_EXT_VCPUCONTEXT => return context::get_extended(host, request, target),
+        DomctlOperation::SETVCPUEXTSTATE => return registers::set_state(host, request, target),
+        DomctlOperation::GETVCPUEXTSTATE => return registers::get_state(host, request, target),
+        DomctlOperation::GET_VCPU_MSRS => return registers::get_msrs(host, request, target),
+        DomctlOperation::SET_VCPU_MSRS => return registers::set_msrs(host, request, target),
+        DomctlOperation::SENDTRIGGER => context::send_trigger(host, request, target)?,
+        DomctlOperation::SETVCPUAFFINITY => placement::set_affinity(host, request, target)?,
+        DomctlOperation::GETVCPUAFFINITY => placement::get_affinity(host, request, target)?,
+        DomctlOperation::SETNODEAFFINITY => placement::set_nodes(host, request)?,
+        DomctlOperation::GETNODEAFFINITY => placement::get_nodes(host, request)?,
+        DomctlOperation::SCHEDULER_OP => placement::scheduler(host, request, target)?,
+        DomctlOperation::GET_CPU_POLICY => policy::get(host, request, target)?,
+        DomctlOperation::SET_CPU_POLICY => return policy::set(host, request, target),
+        DomctlOperation::IRQ_PERMISSION => rights::interrupt(host, request, target)?,
+        DomctlOperation::IOMEM_PERMISSION => rights::frames(host, request, target)?,
+        DomctlOperation::IOPORT_PERMISSION => rights::ports(host, request, target)?,
+        DomctlOperation::SETTIMEOFFSET => time::set_offset(host, request, target)?,
+        DomctlOperation::GETTSCINFO => time::get_tsc(host, request, target)?,
+        DomctlOperation::SETTSCINFO => time::set_tsc(host, request, target)?,
         _ => return Err(Errno::ENOSYS.into()),
     }
     Ok(0)
@@ -113,17 +199,19 @@ fn on_target<H: Policy + GuestMemory>(host: &H, request: &Request, found: Found)
 
 /// What each operation is here.
 pub const ROWS: &[Row] = rows!(DomctlOperation {
-    works: GET_ADDRESS_SIZE;
-    (missing "comes with the toolstack; version, domain and privilege are checked"): CREATEDOMAIN DESTROYDOMAIN
-        PAUSEDOMAIN UNPAUSEDOMAIN GETDOMAININFO SETVCPUAFFINITY SHADOW_OP MAX_MEM SETVCPUCONTEXT GETVCPUCONTEXT
-        GETVCPUINFO MAX_VCPUS SCHEDULER_OP SETDOMAINHANDLE SETDEBUGGING IRQ_PERMISSION IOMEM_PERMISSION
-        IOPORT_PERMISSION HYPERCALL_INIT SOFT_RESET_CONT SETTIMEOFFSET GETVCPUAFFINITY REAL_MODE_AREA RESUMEDOMAIN
-        SENDTRIGGER SUBSCRIBE GETHVMCONTEXT SETHVMCONTEXT SET_ADDRESS_SIZE ASSIGN_DEVICE BIND_PT_IRQ MEMORY_MAPPING
-        IOPORT_MAPPING SET_EXT_VCPUCONTEXT GET_EXT_VCPUCONTEXT SET_OPT_FEATURE TEST_ASSIGN_DEVICE SET_TARGET
-        DEASSIGN_DEVICE UNBIND_PT_IRQ GET_DEVICE_GROUP DEBUG_OP GETHVMCONTEXT_PARTIAL VM_EVENT_OP MEM_SHARING_OP
-        GETTSCINFO SETTSCINFO GETPAGEFRAMEINFO3 SETVCPUEXTSTATE GETVCPUEXTSTATE SET_ACCESS_REQUIRED AUDIT_P2M
-        SET_VIRQ_HANDLER SET_BROKEN_PAGE_P2M SETNODEAFFINITY GETNODEAFFINITY CACHEFLUSH GET_VCPU_MSRS SET_VCPU_MSRS
-        SETVNUMAINFO PSR_CMT_OP MONITOR_OP PSR_ALLOC SOFT_RESET VUART_OP GET_CPU_POLICY SET_CPU_POLICY VMTRACE_OP
-        GET_PAGING_MEMPOOL_SIZE SET_PAGING_MEMPOOL_SIZE DT_OVERLAY GSI_PERMISSION SET_LLC_COLORS GET_DOMAIN_STATE
-        GDBSX_GUESTMEMIO GDBSX_PAUSEVCPU GDBSX_UNPAUSEVCPU GDBSX_DOMSTATUS;
+    works: CREATEDOMAIN DESTROYDOMAIN PAUSEDOMAIN UNPAUSEDOMAIN GETDOMAININFO SETVCPUAFFINITY SHADOW_OP MAX_MEM
+        SETVCPUCONTEXT GETVCPUCONTEXT GETVCPUINFO MAX_VCPUS SCHEDULER_OP SETDOMAINHANDLE SETDEBUGGING IRQ_PERMISSION
+        IOMEM_PERMISSION IOPORT_PERMISSION HYPERCALL_INIT SETTIMEOFFSET GETVCPUAFFINITY RESUMEDOMAIN SENDTRIGGER
+        SUBSCRIBE SET_ADDRESS_SIZE GET_ADDRESS_SIZE SET_EXT_VCPUCONTEXT GET_EXT_VCPUCONTEXT GETTSCINFO SETTSCINFO
+        GETPAGEFRAMEINFO3 SET_VIRQ_HANDLER SETNODEAFFINITY GETNODEAFFINITY GET_CPU_POLICY SET_CPU_POLICY
+        SETVCPUEXTSTATE GETVCPUEXTSTATE GET_VCPU_MSRS SET_VCPU_MSRS;
+    (absent "PV domains have no such pool"): GET_PAGING_MEMPOOL_SIZE SET_PAGING_MEMPOOL_SIZE;
+    (absent "gone from Xen, or of another architecture"): SOFT_RESET_CONT REAL_MODE_AREA SET_OPT_FEATURE CACHEFLUSH
+        VUART_OP DT_OVERLAY SET_LLC_COLORS;
+    (missing "HVM guests come later"): GETHVMCONTEXT SETHVMCONTEXT GETHVMCONTEXT_PARTIAL SET_TARGET BIND_PT_IRQ
+        UNBIND_PT_IRQ MEMORY_MAPPING IOPORT_MAPPING SET_ACCESS_REQUIRED VM_EVENT_OP MEM_SHARING_OP MONITOR_OP AUDIT_P2M
+        SET_BROKEN_PAGE_P2M SOFT_RESET VMTRACE_OP GSI_PERMISSION;
+    (missing "PCI passthrough comes later"): ASSIGN_DEVICE TEST_ASSIGN_DEVICE DEASSIGN_DEVICE GET_DEVICE_GROUP;
+    (missing "to be done: virtual NUMA, debuggers, cache monitoring"): SETVNUMAINFO PSR_CMT_OP PSR_ALLOC DEBUG_OP
+        GET_DOMAIN_STATE GDBSX_GUESTMEMIO GDBSX_PAUSEVCPU GDBSX_UNPAUSEVCPU GDBSX_DOMSTATUS;
 });

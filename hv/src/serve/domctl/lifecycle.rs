@@ -1,0 +1,125 @@
+//! Making, stopping and ending domains.
+
+use core::sync::atomic::Ordering::Release;
+
+use abi::{DomainId, Errno, Port, Result, Virq, version::DomainHandle};
+use grant_tables::{Limits, Version};
+use hypercalls::{
+    authority::{ControlDomain, Target},
+    op::{
+        domctl::{Debugging, LifecycleHost, WantedDomain},
+        vcpu::Progress,
+    },
+};
+
+use crate::{
+    boot::options,
+    cpu::{self, block},
+    domain::{Domain, Identity, NewDomain, NewId, TeardownProgress, rights::Extent, tear_down, virqs},
+    interrupt::io_apic,
+    serve::{
+        Caller,
+        memory::{living, named},
+    },
+};
+
+/// Physical interrupts beyond the machine's lines that a domain can name, as `extra_guest_irqs` has it by default.
+const EXTRA_PIRQS: u32 = 32;
+/// The pool that all CPUs are in.
+const POOL: u32 = 0;
+
+impl LifecycleHost for Caller<'_> {
+    fn max_grant_version(&self) -> u32 {
+        if options::get().grants.max_version == Some(2) { 2 } else { 1 }
+    }
+
+    fn choose_domain_id(&mut self, _authority: ControlDomain, wanted: Option<DomainId>) -> Result<DomainId> {
+        match wanted {
+            Some(id) => NewId::exactly(id).map(|id| id.id()),
+            None => NewId::burn(),
+        }
+    }
+
+    fn create_domain(&mut self, _authority: ControlDomain, id: DomainId, wanted: &WantedDomain) -> Result<()> {
+        if wanted.cpupool != POOL {
+            return Err(Errno::ESRCH);
+        }
+        let options = options::get();
+        let id = NewId::chosen(id)?;
+        let record = Domain::create(
+            id,
+            NewDomain {
+                identity: Identity {
+                    handle: wanted.handle,
+                    flags: wanted.flags,
+                    ssidref: wanted.ssidref,
+                    arch: wanted.arch,
+                },
+                extent: Extent::Nothing,
+                is_control: false,
+                vcpus: wanted.vcpus,
+                maximum_frames: 0,
+                grants: Limits {
+                    frames: wanted.grant_frames.unwrap_or(options.grants.max_frames),
+                    maptrack_frames: wanted.maptrack_frames.unwrap_or(options.grants.max_maptrack_frames),
+                    version: if wanted.grant_version == 2 { Version::Two } else { Version::One },
+                },
+                max_port: wanted.max_port,
+                pirqs: io_apic::line_count() + EXTRA_PIRQS,
+            },
+        )?;
+        // The toolstack's first unpause starts it.
+        record.domain().pause()?;
+        record.publish();
+        Ok(())
+    }
+
+    fn destroy_domain(&mut self, target: Target) -> Result<Progress> {
+        Ok(match tear_down(named(target)?, self) {
+            TeardownProgress::Done => Progress::Done,
+            TeardownProgress::More => Progress::Preempted,
+        })
+    }
+
+    fn pause_domain(&mut self, target: Target) -> Result<()> {
+        named(target)?.pause()
+    }
+
+    fn unpause_domain(&mut self, target: Target) -> Result<()> {
+        named(target)?.unpause()
+    }
+
+    fn resume_domain(&mut self, target: Target) -> Result<()> {
+        living(target)?.resume();
+        Ok(())
+    }
+
+    fn vcpu_maximum(&self, target: Target) -> Result<u32> {
+        Ok(named(target)?.max_vcpus)
+    }
+
+    fn make_vcpus(&mut self, target: Target) -> Result<()> {
+        let domain = living(target)?;
+        // A vCPU is put together on the stack, in several pieces of some kilobytes.
+        block::with_deep_stack(cpu::this().index, || domain.make_vcpus())?
+    }
+
+    fn set_handle(&mut self, target: Target, handle: DomainHandle) -> Result<()> {
+        named(target)?.control.lock().identity.handle = handle;
+        Ok(())
+    }
+
+    fn set_debugging(&mut self, target: Target, debugging: Debugging) -> Result<()> {
+        named(target)?.is_debugged.store(debugging == Debugging::Attached, Release);
+        Ok(())
+    }
+
+    fn set_suspend_port(&mut self, target: Target, port: Port) -> Result<()> {
+        named(target)?.suspend_port.store(port.0, Release);
+        Ok(())
+    }
+
+    fn set_virq_handler(&mut self, target: Target, virq: Virq) -> Result<()> {
+        virqs::give(virq, living(target)?)
+    }
+}
