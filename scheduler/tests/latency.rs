@@ -32,7 +32,7 @@ fn a_rate_limit_can_be_changed() {
         for _ in 0..3 {
             machine.add(Behaviour::Spin, 256);
         }
-        let sleeper = machine.add(Behaviour::Cycle { run: 200_000, sleep: 13 * MS }, 256);
+        let sleeper = machine.add(Behaviour::Cycle { run: 200_000, sleep: 9 * MS }, 256);
         machine.run_until(machine.now + 20 * SECOND);
         let longest = *machine.vcpus[sleeper.0 as usize].latencies.iter().skip(1).max().unwrap();
         assert!(longest <= limit, "{limit}: {longest} ns");
