@@ -1,4 +1,5 @@
 //! domctl: order of checks, structures of each release, preemption, and what goes back to the caller.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
 mod common;
 
