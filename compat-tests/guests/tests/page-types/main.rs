@@ -210,11 +210,9 @@ fn machine_to_physical() {
     result(format_args!("m2p.set"), mmu_update((mfn * 4096) | 1, 0x1234_5678));
     value_at(format_args!("m2p.reads"), memory::pfn_of(mfn));
     result(format_args!("m2p.back"), mmu_update((mfn * 4096) | 1, pfn));
-    for frame in [0u64, 0xf0, start::info_u64(40) >> 12, 0xff_ffff_ffff] {
-        result(
-            format_args!("m2p.bad{}", if frame > 0x1000 && frame < 0xff_ffff_ffff { 1 } else { frame }),
-            mmu_update((frame << 12) | 1, 1),
-        );
+    let refused = [("zero", 0), ("vga", 0xf0), ("shared", start::info_u64(40) >> 12), ("beyond", 0xff_ffff_ffff)];
+    for (label, frame) in refused {
+        result(format_args!("m2p.bad.{label}"), mmu_update((frame << 12) | 1, 1));
     }
 }
 
