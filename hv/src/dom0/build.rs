@@ -58,7 +58,7 @@ fn make_record(info: &LoaderInfo) -> Result<&'static Domain, Dom0Error> {
     let wanted = amount::new_domain();
     log::info!("d0 has maximum {} PIRQs", wanted.pirqs);
     log::info!("*** Building a PV Dom0 ***");
-    let id = NewId::exactly(DomainId(0)).map_err(Dom0Error::Record)?;
+    let id = NewId::chosen(DomainId(0)).map_err(Dom0Error::Record)?;
     let record = Domain::create(id, wanted).map_err(Dom0Error::Record)?;
     let domain = record.domain();
     domain.make_vcpus().map_err(Dom0Error::Record)?;

@@ -78,17 +78,6 @@ pub struct NewId {
 }
 
 impl NewId {
-    /// This id. Errors: `EEXIST` it is or was somebody's, `ENOMEM`.
-    pub fn exactly(id: DomainId) -> Result<Self> {
-        make_part(id)?;
-        let mut numbers = NUMBERS.lock();
-        if numbers.is_taken(id.0) {
-            return Err(Errno::EEXIST);
-        }
-        numbers.set(id.0);
-        Ok(Self { id, kept: false })
-    }
-
     /// The next one of all, which is nobody else's from now on. Errors: `ENOMEM`, also when all have been used.
     pub fn burn() -> Result<DomainId> {
         let id = DomainId(NUMBERS.lock().choose().ok_or(Errno::ENOMEM)?);
@@ -96,7 +85,7 @@ impl NewId {
         Ok(id)
     }
 
-    /// An id that was burnt for it, or that nobody had. Errors: `EEXIST` it is somebody's, `ENOMEM`.
+    /// This id: one that was burnt for it, or that nobody had. Errors: `EEXIST` it is or was somebody's, `ENOMEM`.
     pub fn chosen(id: DomainId) -> Result<Self> {
         make_part(id)?;
         let mut numbers = NUMBERS.lock();

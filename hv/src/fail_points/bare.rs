@@ -60,7 +60,7 @@ pub fn build(id: DomainId, program: &Program) -> Result<&'static Domain> {
         max_port: u32::MAX,
         pirqs: 32,
     };
-    let record = Domain::create(NewId::exactly(id)?, wanted)?;
+    let record = Domain::create(NewId::chosen(id)?, wanted)?;
     record.domain().make_vcpus()?;
     let domain = record.publish();
     domain.memory.charge(FRAMES)?;

@@ -35,7 +35,7 @@ impl LifecycleHost for Caller<'_> {
 
     fn choose_domain_id(&mut self, _authority: ControlDomain, wanted: Option<DomainId>) -> Result<DomainId> {
         match wanted {
-            Some(id) => NewId::exactly(id).map(|id| id.id()),
+            Some(id) => NewId::chosen(id).map(|id| id.id()),
             None => NewId::burn(),
         }
     }
