@@ -1,7 +1,7 @@
 //! mca: machine checks for dom0. Source: Xen public header `arch-x86/xen-mca.h`.
 
 use crate::{
-    GuestHandle,
+    DomainId, GuestHandle,
     layout::{constants, numbers, wire},
 };
 
@@ -76,6 +76,22 @@ wire! {
         pub reserved: u32 = "_pad0",
         /// Out; null asks for the number only.
         pub info: GuestHandle<McaLogicalCpu> = "info",
+    }
+
+    /// Argument of msrinject.
+    pub struct McaMsrInject = "struct xen_mc_msrinject", 144 {
+        /// Number of the CPU.
+        pub cpu: u32 = "mcinj_cpunr",
+        /// Flags.
+        pub flags: u32 = "mcinj_flags",
+        /// Registers in use below.
+        pub count: u32 = "mcinj_count",
+        /// Whose physical addresses are meant.
+        pub domain: DomainId = "mcinj_domid",
+        /// Padding.
+        pub reserved: u16 = "_pad0",
+        /// Registers: number, value.
+        pub registers: [[u64; 2]; 8] = "mcinj_msr",
     }
 
     /// A CPU as physcpuinfo reports it.

@@ -14,7 +14,7 @@ pub(crate) const IGNORED: &[&str] = &[
     "edid", "efi", "ept", "extra_guest_irqs", "flask", "font", "fred", "gdb", "global-pages", "guest_console", "hap",
     "hap_1gb", "hap_2mb", "hardware_dom", "hest_disable", "highmem-start", "hmp-unsafe", "hpet", "hpetbroadcast",
     "hvm_debug", "hvm_fep", "hvm_port80", "idle_latency_factor", "invpcid", "ioapic_ack", "iommu",
-    "iommu_dev_iotlb_timeout", "iommu_inclusive_mapping", "irq-max-guests", "irq_ratelimit", "irq_vector_map", "ivmd",
+    "iommu_dev_iotlb_timeout", "iommu_inclusive_mapping", "irq-max-guests", "irq_vector_map", "ivmd",
     "ivrs_hpet", "ivrs_ioapic", "lapic_timer_c2_ok", "ler", "load-balance-ratelimit", "lock-depth-size",
     "low_crashinfo", "low_mem_virq_limit", "max_cstate", "max_gsi_irqs", "mce", "mce_fb", "mce_verbosity",
     "memop-max-order", "mmcfg", "mmio-relax", "msi", "mtrr.show", "mwait-idle", "nested", "nr_irqs", "numa", "pci",

@@ -99,6 +99,8 @@ pub struct CpuOptions {
     pub clock_source: Option<ClockSource>,
     /// NMIs.
     pub nmi: NmiAction,
+    /// Most interrupts of one source in 10 ms; 0 for no limit.
+    pub interrupt_rate: u32,
 }
 
 impl CpuOptions {
@@ -114,6 +116,7 @@ impl CpuOptions {
         io_apic: true,
         clock_source: None,
         nmi: NmiAction::Dom0,
+        interrupt_rate: 10_000,
     };
 
     /// A truth value, or "force".

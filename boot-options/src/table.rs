@@ -43,6 +43,10 @@ pub(crate) const OPTIONS: &[(&str, Apply)] = &[
         Ok(())
     }),
     ("guest_loglvl", |options, argument| levels(&mut options.console.guest_log, argument)),
+    ("irq_ratelimit", |options, argument| {
+        options.cpu.interrupt_rate = argument.number()?;
+        Ok(())
+    }),
     ("lapic", |options, argument| flag(&mut options.cpu.local_apic, argument)),
     ("loglvl", |options, argument| levels(&mut options.console.log, argument)),
     ("maxcpus", |options, argument| {

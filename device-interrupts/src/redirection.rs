@@ -32,6 +32,11 @@ impl Redirection {
         Redirection(self.0 & !MASKED)
     }
 
+    /// APIC id of the CPU that it goes to.
+    pub const fn destination(self) -> u8 {
+        (self.0 >> DESTINATION_SHIFT) as u8
+    }
+
     /// The same, to another APIC id.
     pub const fn to(self, destination: u8) -> Self {
         Redirection(self.0 & !(0xFF << DESTINATION_SHIFT) | (destination as u64) << DESTINATION_SHIFT)

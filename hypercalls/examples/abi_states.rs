@@ -7,7 +7,10 @@
 use abi::{Call, operations::GROUPS};
 use hypercalls::{
     dispatch,
-    op::{absent, console, cpu, domctl, event, grant, memory, mmu, physdev, platform, sched, sysctl, vcpu, version},
+    op::{
+        absent, console, cpu, domctl, event, grant, machine_check, memory, mmu, physdev, platform, sched, sysctl, vcpu,
+        version,
+    },
     table::{Row, State},
 };
 
@@ -30,16 +33,8 @@ const FAMILIES: &[(Call, &[Row])] = &[
     (Call::PHYSDEV_OP, physdev::ROWS),
     (Call::DOMCTL, domctl::ROWS),
     (Call::SYSCTL, sysctl::ROWS),
+    (Call::MCA, machine_check::ROWS),
 ];
-
-/// Rows that the image cannot keep yet.
-const REFUSED: &[(Call, &[Row])] = &[(Call::PLATFORM_OP, platform::REFUSED_BY_HOST)];
-
-/// What the image does of a row.
-fn in_image(call: Call, row: &Row) -> State {
-    let refused = REFUSED.iter().filter(|(family, _)| *family == call).flat_map(|(_, rows)| rows.iter());
-    refused.into_iter().find(|refused| refused.number == row.number).map_or(row.state, |refused| refused.state)
-}
 
 fn main() {
     for row in dispatch::ROWS {
@@ -47,7 +42,7 @@ fn main() {
     }
     for (call, rows) in FAMILIES {
         for row in *rows {
-            report(*call, &row.number.to_string(), in_image(*call, row));
+            report(*call, &row.number.to_string(), row.state);
         }
     }
     for (call, state) in absent::FAMILIES {

@@ -33,8 +33,8 @@ use crate::op::sched::SchedulerHost;
 use crate::op::vcpu::VcpuHost;
 use crate::op::version::VersionHost;
 use crate::op::{
-    absent, console, cpu, domctl, event, grant, memory, mmu, multicall, physdev, platform, sched, sysctl, timer, vcpu,
-    version,
+    absent, console, cpu, domctl, event, grant, machine_check, memory, mmu, multicall, physdev, platform, sched,
+    sysctl, timer, vcpu, version,
 };
 use crate::outcome::{Arguments, Outcome, Reply};
 use crate::table::{Row, rows};
@@ -278,7 +278,7 @@ fn route<H: Host, P: Place<H>>(host: &mut H, at: P) -> P::Completed {
         Call::DM_OP => {
             at.run(host, |host, [a, b, c, _]| absent::device_model(host, DomainId(a as u16), b as u32, Handle::new(c)))
         }
-        Call::MCA => at.run(host, |host, [a, ..]| absent::machine_check(host, Handle::new(a))),
+        Call::MCA => at.run(host, |host, [a, ..]| machine_check::machine_check(host, Handle::new(a))),
         Call::PAGING_DOMCTL_CONTINUATION => {
             at.run(host, |host, [a, ..]| absent::paging_continuation(host, Handle::new(a)))
         }

@@ -20,6 +20,7 @@ pub mod features;
 pub mod flags;
 pub mod iret;
 pub mod machine_check;
+pub mod memory_types;
 pub mod msr;
 pub mod opcode;
 pub mod ports;

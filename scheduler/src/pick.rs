@@ -48,9 +48,8 @@ impl Queue {
     #[must_use]
     pub fn switched(&mut self) -> Option<Box<Entity>> {
         let departed = self.departing.take()?;
-        let cpu = self.cpu;
         let entity = self.member(departed)?;
-        if entity.affinity.allows(cpu) || self.current == Some(departed) {
+        if self.may_run(entity) || self.current == Some(departed) {
             return None;
         }
         self.detach(departed)
@@ -61,7 +60,7 @@ impl Queue {
     #[must_use]
     pub fn must_depart(&self) -> bool {
         let departing = self.departing.filter(|id| self.current != Some(*id));
-        departing.and_then(|id| self.member(id)).is_some_and(|entity| !entity.affinity.allows(self.cpu))
+        departing.and_then(|id| self.member(id)).is_some_and(|entity| !self.may_run(entity))
     }
 
     /// Accounts the running time up to `now` to the holder of the CPU.
@@ -93,8 +92,7 @@ impl Queue {
         let Some(id) = self.current else {
             return false;
         };
-        let cpu = self.cpu;
-        let may_stay = |entity: &Entity| entity.state == State::Running && entity.affinity.allows(cpu);
+        let may_stay = |entity: &Entity| entity.state == State::Running && self.may_run(entity);
         if !self.member(id).is_some_and(may_stay) || !self.has_budget(id, now) {
             return false;
         }
@@ -126,7 +124,7 @@ impl Queue {
         // Who yields goes behind the next one, but no further.
         let behind = self.waiting.first().filter(|_| self.has_yielded).map(|(key, _)| key);
         let has_budget = self.has_budget(id, now);
-        let is_allowed = self.member(id).is_some_and(|entity| entity.affinity.allows(self.cpu));
+        let is_allowed = self.member(id).is_some_and(|entity| self.may_run(entity));
         let Some(entity) = self.member_mut(id) else {
             return;
         };
@@ -145,6 +143,9 @@ impl Queue {
 
     /// Takes the first waiting entity that its cap allows to run.
     fn take_first(&mut self, now: u64, may_run: impl Fn(EntityId) -> bool) -> Option<EntityId> {
+        if self.is_closed {
+            return None;
+        }
         loop {
             let id = self.waiting.pop()?;
             if !may_run(id) {

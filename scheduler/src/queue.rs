@@ -40,6 +40,8 @@ pub struct Queue {
     pub(crate) rate_limit_ns: u64,
     /// Nanoseconds for which somebody had the CPU, up to `charged_until`.
     pub(crate) busy_ns: u64,
+    /// The CPU goes out of service: nobody may run here.
+    pub(crate) is_closed: bool,
 }
 
 /// What stopping an entity comes to.
@@ -88,6 +90,7 @@ impl Queue {
             next_balance: 0,
             rate_limit_ns: crate::limits::RATE_LIMIT_NS,
             busy_ns: 0,
+            is_closed: false,
         }
     }
 
@@ -124,6 +127,32 @@ impl Queue {
     /// Whether `id` is a member.
     pub fn has(&self, id: EntityId) -> bool {
         self.member(id).is_some()
+    }
+
+    /// Lets nobody run here any more: the next decision is to idle, whoever had the CPU departs, and
+    /// [`Queue::detach_any`] gives up all the others. The board is told first, so that nobody is placed here.
+    pub fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Lets entities run here again.
+    pub fn open(&mut self) {
+        self.is_closed = false;
+    }
+
+    /// Whether nobody may run here, so that nobody is to be attached.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Whether it has no members.
+    pub fn is_empty(&self) -> bool {
+        self.members.iter().all(Option::is_none)
+    }
+
+    /// Whether an entity may run here.
+    pub(crate) fn may_run(&self, entity: &Entity) -> bool {
+        !self.is_closed && entity.affinity.allows(self.cpu)
     }
 
     /// Takes an entity in: blocked if it is new, waiting if it was runnable where it came from.

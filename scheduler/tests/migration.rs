@@ -161,6 +161,38 @@ fn who_may_not_stay_departs_though_nobody_comes() {
 }
 
 #[test]
+fn a_closed_queue_gives_everybody_up() {
+    let board = Board::new();
+    board.set_online(0);
+    board.set_online(1);
+    let mut queue = Queue::new(0, board.clone());
+    queue.reserve(3).unwrap();
+    for id in 0..3 {
+        let _ = queue.attach(Entity::new(EntityId(id), Weight::DEFAULT, on(0b01), None), 0).unwrap();
+    }
+    // One runs, one waits, one sleeps.
+    let _ = queue.wake(EntityId(0), 0);
+    assert_eq!(queue.pick_next(0).entity, Some(EntityId(0)));
+    let _ = queue.set_affinity(EntityId(1), Affinity { hard: 0b01, soft: 0b01 });
+    let _ = queue.wake(EntityId(1), 0);
+    board.set_offline(0);
+    queue.close();
+    assert_eq!(queue.pick_next(MS).entity, None);
+    assert!(queue.must_depart());
+    assert_eq!(queue.switched().map(|entity| entity.id()), Some(EntityId(0)));
+    let rest: Vec<_> = core::iter::from_fn(|| queue.detach_any()).map(|entity| entity.id()).collect();
+    assert_eq!(rest, [EntityId(1), EntityId(2)]);
+    assert!(queue.is_empty() && queue.is_closed());
+    assert_eq!(queue.load().runnable, 0);
+    // Back in service, it takes and runs entities as before.
+    queue.open();
+    board.set_online(0);
+    let _ = queue.attach(Entity::new(EntityId(2), Weight::DEFAULT, on(0b01), None), MS).unwrap();
+    let _ = queue.wake(EntityId(2), MS);
+    assert_eq!(queue.pick_next(MS).entity, Some(EntityId(2)));
+}
+
+#[test]
 fn stopping_and_waking_before_the_switch_keeps_the_cpu() {
     let board = Board::new();
     board.set_online(0);

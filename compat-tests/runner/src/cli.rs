@@ -14,9 +14,11 @@ use crate::hypervisor::{Hypervisor, Reference};
 use crate::iso;
 use crate::linux::{self, Ending, Scenario};
 use crate::quick;
+use crate::session;
 use crate::side_by_side::command::{self, Options};
 use crate::suite::{self, Recorded, Show, Wish};
 use crate::tally::Tally;
+use crate::terminal;
 use crate::toolstack;
 use crate::xtf;
 
@@ -97,6 +99,13 @@ enum Command {
         /// Run Xen even if its verdicts are recorded.
         #[arg(long)]
         fresh: bool,
+    },
+    /// `make run` on a terminal: to the root shell, a command, power-off.
+    Terminal,
+    /// Boots with somebody at the serial line, and boots that must be refused (compat-tests/sessions).
+    Session {
+        /// Which; none means all.
+        names: Vec<String>,
     },
     /// Everything of `make test` (quick) or `make test-full` (full).
     Suite {
@@ -220,6 +229,11 @@ pub fn run() -> Result<Option<Tally>> {
         }
         Command::Linux { command } => run_linux(command),
         Command::Toolstack(command) => command.run(),
+        Command::Terminal => terminal::check().map(Some),
+        Command::Session { names } => {
+            guest::build()?;
+            session::run_all(&session::named(&names, Pace::Full)?).map(Some)
+        }
         Command::Iso => {
             guest::build()?;
             iso::check().map(Some)
@@ -255,12 +269,14 @@ fn run_suite(pace: Pace) -> Result<Tally> {
     let mut tally = suite::compare(&suite::guests_of(pace)?, &wish)?;
     tally.add(fail_points::run()?);
     tally.add(iso::check()?);
+    tally.add(session::run_all(&session::named(&[], pace)?)?);
     tally.add(linux::run_all(&linux::suite_boots(pace)?, Hypervisor::Xenolith)?);
     tally.add(toolstack::suite(pace)?);
     // Wall time on a machine that is busy with something else proves nothing: the race is the full suite's.
     match pace {
         Pace::Quick => quick::announce()?,
         Pace::Full => {
+            tally.add(terminal::check()?);
             let (choice, rounds) = linux::racer();
             tally.add(linux::race(&choice, rounds)?);
         }

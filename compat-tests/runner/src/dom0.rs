@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::hypervisor::{Hypervisor, hex};
+use crate::kernel_images;
 use crate::places;
 use crate::qemu::{Icount, Machine};
 use crate::server;
@@ -33,6 +34,9 @@ pub struct Choice {
     /// Kernel series, as set-up unpacked it.
     #[arg(long, default_value = "6.1")]
     pub kernel: String,
+    /// What packs its payload instead of Debian's packer (gzip, bzip2, lzma, xz, lzo, lz4, zstd), or `vmlinux`.
+    #[arg(long, default_value = "")]
+    pub payload: String,
     /// CPUs of the machine.
     #[arg(long, default_value_t = 2)]
     pub cpus: u32,
@@ -56,12 +60,17 @@ pub struct Choice {
 impl Choice {
     /// A name for logs.
     pub fn name(&self) -> String {
-        format!("linux-{}-{}-{}-{}cpu-{}M", self.kernel, self.machine, self.cpu, self.cpus, self.memory)
+        let payload = if self.payload.is_empty() { String::new() } else { format!("-{}", self.payload) };
+        let Self { kernel, machine, cpu, cpus, memory, .. } = self;
+        format!("linux-{kernel}{payload}-{machine}-{cpu}-{cpus}cpu-{memory}M")
     }
 
     /// The machine; `scenario` goes to /init through the kernel's command line.
     pub fn machine(&self, hypervisor: Hypervisor, scenario: &str, tools: Tools) -> Result<Machine> {
-        let kernel = places::cached(&format!("linux-{}/vmlinuz", self.kernel))?;
+        let kernel = match self.payload.as_str() {
+            "" => places::cached(&format!("linux-{}/vmlinuz", self.kernel))?,
+            format => kernel_images::repacked(&self.kernel, format)?,
+        };
         let console = if hypervisor == Hypervisor::Bare { "console=ttyS0" } else { "console=hvc0 earlyprintk=xen" };
         let line = format!("{console} {scenario} cpus={} {}", self.cpus, self.arguments);
         Ok(Machine {

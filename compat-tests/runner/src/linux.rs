@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use crate::dom0::{self, Choice, Tools};
 use crate::guest::Pace;
 use crate::hypervisor::Hypervisor;
+use crate::kernel_images;
 use crate::qemu::Reason;
 use crate::quick;
 use crate::report;
@@ -23,11 +24,12 @@ pub enum Ending {
 }
 
 /// What dom0 checks, in this order; the functions `check_*` of qubes-integration/dom0/checks.
-pub const CHECKS: &str = "hypervisor,cpu_count,work,clocksource,disks,network,interrupts,cpus,kernel_log";
+pub const CHECKS: &str = "hypervisor,cpu_count,work,clocksource,disks,network,interrupts,cpus,host_cpus,kernel_log";
 /// The same without devices.
 const CORE_CHECKS: &str = "hypervisor,cpu_count,kernel_log";
 /// All, and a minute against the RTC.
-const LONG_CHECKS: &str = "hypervisor,cpu_count,work,clocksource,disks,network,interrupts,cpus,drift,kernel_log";
+const LONG_CHECKS: &str =
+    "hypervisor,cpu_count,work,clocksource,disks,network,interrupts,cpus,host_cpus,drift,kernel_log";
 
 /// The load: stress-ng, compilers, a large copy; the functions of qubes-integration/dom0/stress-checks.
 const STRESS_CHECKS: &str = "hypervisor,cpu_count,stress,compile,copy,clocksource,kernel_log";
@@ -215,12 +217,18 @@ fn full_matrix() -> Vec<Scenario> {
         let loaded = scenario(kernel, "q35", "EPYC-Milan", 4, 2048, STRESS_CHECKS, Ending::Poweroff);
         all.push(stress(loaded.choice, STRESS_SECONDS));
     }
+    for format in kernel_images::formats() {
+        let mut packed = scenario("6.1", "q35", "EPYC-Milan", 2, 1024, CORE_CHECKS, Ending::Poweroff);
+        packed.choice.payload = format.into();
+        all.push(packed);
+    }
     all
 }
 
 fn scenario(kernel: &str, machine: &str, cpu: &str, cpus: u32, memory: u32, checks: &str, ending: Ending) -> Scenario {
     let choice = Choice {
         kernel: kernel.into(),
+        payload: String::new(),
         cpus,
         memory,
         cpu: cpu.into(),

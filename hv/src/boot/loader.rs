@@ -89,6 +89,14 @@ impl LoaderInfo {
         self.regions.get(..self.region_count).unwrap_or_default()
     }
 
+    /// Forgets all usable memory from `limit` bytes on.
+    pub fn limit_memory(&mut self, limit: u64) {
+        const USABLE: u32 = 1;
+        for region in self.regions.iter_mut().filter(|region| region.kind == USABLE) {
+            region.length = region.length.min(limit.saturating_sub(region.start));
+        }
+    }
+
     fn empty(protocol: &'static str) -> Self {
         Self {
             regions: [Region::default(); MAX_REGIONS],

@@ -3,13 +3,14 @@
 //! Nothing here stops a boot: what is not understood, or not there, is named in a warning. Context: [`apply`] runs on the
 //! boot CPU, before memory is set up; it takes the console's lock and allocates nothing.
 
-use boot_options::{BootOptions, CommandLine, ConsoleOptions, LogLevel, SerialOptions, Timestamps, Warning};
+use boot_options::{BootOptions, CommandLine, ConsoleOptions, LogLevel, SerialOptions, Warning};
 use log::LevelFilter;
 use spin::Once;
 
 use super::loader::{LoaderInfo, Module};
 use crate::{
-    console::{log as console_log, output, serial::Serial},
+    console::{input, log as console_log, output, serial::Serial},
+    cpu::smp::Threads,
     interrupt::local_apic::X2Apic,
     platform::power,
 };
@@ -43,9 +44,22 @@ pub fn max_cpus() -> usize {
     get().cpu.max_cpus.map_or(usize::MAX, |count| count.max(1) as usize)
 }
 
+/// Whether more than one thread of a core is used (`smt`).
+pub fn threads() -> Threads {
+    if get().cpu.smt { Threads::All } else { Threads::FirstOfCore }
+}
+
 /// Whether x2APIC mode may be used (`x2apic`).
 pub fn x2apic() -> X2Apic {
     if get().cpu.x2apic { X2Apic::Allowed } else { X2Apic::Forbidden }
+}
+
+/// Leaves out all memory above the limit that the command line sets (`mem`). Context: before the map is used.
+pub fn limit_memory(info: &mut LoaderInfo) {
+    let line = CommandLine::new(info.command_line.as_str(), info.loader_name.as_str());
+    if let Some(limit) = BootOptions::parse(line.options, |_| ()).memory_limit {
+        info.limit_memory(limit);
+    }
 }
 
 /// Reads the command line and puts into effect what concerns what runs already.
@@ -58,6 +72,7 @@ pub fn apply(info: &'static LoaderInfo) {
     if options.reboot.stays_down {
         power::set_no_reboot();
     }
+    power::set_reset(options.reboot.method, options.reboot.is_warm);
     // A second pass for the warnings, now that the console is the one that was asked for.
     let _ = BootOptions::parse(line.options, |warning| log::warn!("{warning}"));
     for (name, is_asked_for) in not_there(options) {
@@ -96,10 +111,13 @@ fn apply_console(options: &ConsoleOptions) {
     let serial = chosen.and_then(open);
     output::with(|console| {
         console.serial = serial;
+        console.keeps_guest_output = options.keeps_guest_output;
         if !options.devices.vga {
             console.vga.disable();
         }
     });
+    console_log::set_timestamps(options.timestamps);
+    input::set_switch_letter(options.switch_letter);
     if chosen.is_some_and(|port| u16::try_from(port.io_base).is_err()) {
         log::warn!("A serial port with registers in memory is not supported; no serial console.");
     }
@@ -122,25 +140,16 @@ fn warn_of_format(port: &SerialOptions) {
     }
 }
 
-/// Options that are understood, but ask for something that this version does not do.
-fn not_there(options: &BootOptions<'_>) -> [(&'static str, bool); 15] {
+/// Options that are understood, but ask for something that this version does not do. The table in README.md names them.
+fn not_there(options: &BootOptions<'_>) -> [(&'static str, bool); 6] {
     let default = &BootOptions::DEFAULT;
-    let (console, cpu, grants) = (&options.console, &options.cpu, &options.grants);
+    let (cpu, grants) = (&options.cpu, &options.grants);
     [
-        ("conring_size", console.ring_size.is_some()),
-        ("console_timestamps", console.timestamps != Timestamps::None),
-        ("conswitch", console.switch_letter != default.console.switch_letter),
-        ("mem", options.memory_limit.is_some()),
-        ("reboot", options.reboot.method.is_some() || options.reboot.is_warm),
-        ("smt", cpu.smt != default.cpu.smt),
-        ("watchdog", cpu.watchdog),
         ("x2apic_phys", cpu.x2apic_physical.is_some()),
         ("lapic", cpu.local_apic != default.cpu.local_apic),
         ("noapic", cpu.io_apic != default.cpu.io_apic),
-        ("clocksource", cpu.clock_source.is_some()),
         ("nmi", cpu.nmi != default.cpu.nmi),
         ("gnttab=transitive", grants.transitive),
         ("sched", !matches!(options.scheduler, "" | "credit2")),
-        ("vga", console.keeps_vga),
     ]
 }

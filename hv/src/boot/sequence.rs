@@ -20,7 +20,7 @@ use crate::{
     memory,
     platform::{self, firmware},
     sched, sync,
-    time::{calibrate, clock, wallclock},
+    time::{calibrate, clock, wallclock, watchdog},
 };
 
 static LOADER: Once<LoaderInfo> = Once::new();
@@ -48,9 +48,10 @@ pub fn run(magic: u32, information: u32) -> ! {
         console.vga.enable();
     });
     banner();
-    let Some(info) = loader::read(magic, information) else {
+    let Some(mut info) = loader::read(magic, information) else {
         refuse!("The boot loader's magic {magic:#x} is neither multiboot 1 nor multiboot 2. Halted.");
     };
+    options::limit_memory(&mut info);
     let info = LOADER.call_once(|| info);
     options::apply(info);
     log::info!("Bootloader: {}", info.protocol);
@@ -81,6 +82,7 @@ extern "C" fn on_own_stack() -> ! {
     sync::install();
     extended_state::detect();
     legacy::silence();
+    console::output::size_ring(options::get().console.ring_size);
     let firmware = match firmware::read() {
         Ok(firmware) => firmware,
         Err(error) => refuse!("Cannot use this machine: {error}. Halted."),
@@ -94,12 +96,15 @@ extern "C" fn on_own_stack() -> ! {
     if let Err(errno) = io_apic::initialise(firmware) {
         refuse!("Cannot set up the I/O APICs ({}). Halted.", errno.name());
     }
-    let limit = smp::Limit(options::max_cpus());
+    let limit = smp::Limit { cpus: options::max_cpus(), threads: options::threads() };
     match smp::start_others(firmware, limit) {
         Ok(running) => log::info!("Brought up {running} CPUs"),
         Err(errno) => refuse!("No memory for the other CPUs ({}). Halted.", errno.name()),
     }
     console::keys::listen();
+    if options::get().cpu.watchdog {
+        watchdog::start(options::get().cpu.watchdog_seconds);
+    }
     #[cfg(feature = "fail-points")]
     crate::fail_points::start();
     #[cfg(not(feature = "fail-points"))]
@@ -109,13 +114,13 @@ extern "C" fn on_own_stack() -> ! {
 fn start_clock(firmware: &firmware::Firmware) {
     let epoch = control::read_tsc();
     local_apic::start_counting();
-    let measured = calibrate::measure(firmware, local_apic::counter);
+    let measured = calibrate::measure(firmware, options::get().cpu.clock_source, local_apic::counter);
     clock::set(measured.tsc_hz, epoch);
     local_apic::set_timer_frequency(measured.apic_hz);
     log::info!(
         "Platform timer is {}.{:03}MHz {}",
-        measured.reference_hz / 1_000_000,
-        measured.reference_hz / 1000 % 1000,
+        (measured.reference_hz + 500) / 1_000_000,
+        (measured.reference_hz + 500) / 1000 % 1000,
         measured.reference
     );
     log::info!("Detected {}.{:03} MHz processor.", measured.tsc_hz / 1_000_000, measured.tsc_hz / 1000 % 1000);
@@ -137,7 +142,12 @@ fn start_dom0() -> ! {
         Ok(domain) => domain,
         Err(error) => refuse!("Panic on CPU 0: Could not construct domain 0: {error}. Halted."),
     };
-    console::output::with(|console| console.vga.disable());
+    if !options::get().console.keeps_vga {
+        console::output::with(|console| console.vga.disable());
+    }
+    if options::get().console.switches_to_dom0 {
+        console::input::give_to_dom0();
+    }
     if let Some(first) = domain.vcpus().first() {
         sched::wake::release(first, RunFlags::DOWN);
     }

@@ -166,7 +166,7 @@ boot_l3_image:   .skip 4096
 boot_l2_image:   .skip 4096
 boot_l2_low:     .skip 4 * 4096
 .global boot_stack_bottom
-boot_stack_bottom: .skip 65536
+boot_stack_bottom: .skip 163840
 boot_stack_top:
 boot_magic:      .skip 4
 boot_information: .skip 4

@@ -7,15 +7,18 @@ use core::sync::atomic::Ordering::Relaxed;
 use abi::{VcpuId, Virq};
 
 use crate::{
-    cpu,
+    cpu::{self, Work, block},
     domain::{self, Domain, Kicked, Vcpu},
     memory::{heap, physical},
+    sched::wake,
+    serve::{Caller, crash},
     time::clock,
 };
 
 /// One key, pressed by the host's owner.
 pub fn pressed(key: u8) {
     match key {
+        b'd' => registers(),
         b'h' => help(),
         b'q' => domains(),
         b'e' => event_channels(),
@@ -31,6 +34,7 @@ pub fn pressed(key: u8) {
 fn help() {
     log::info!("'h' pressed -> showing installed handlers");
     for (key, what) in [
+        ('d', "dump registers"),
         ('e', "dump evtchn info"),
         ('g', "print grant table usage"),
         ('h', "show this message"),
@@ -41,6 +45,26 @@ fn help() {
         ('R', "reboot machine"),
     ] {
         log::info!(" key '{key}' (ascii '{:02x}') => {what}", key as u32);
+    }
+}
+
+/// Every CPU prints the registers of its guest, one after the other as they come by.
+fn registers() {
+    log::info!("'d' pressed -> dumping registers");
+    for cpu in cpu::all().filter(|cpu| cpu.is_online()) {
+        wake::interrupt(cpu, Work::REGISTERS);
+    }
+}
+
+/// Prints the registers of the guest that is resident on this CPU.
+pub fn own_registers() {
+    let index = cpu::this().index;
+    match Caller::current(block::take_registers()) {
+        Some(caller) => {
+            log::info!("*** Dumping CPU{index} guest state ({:?}): ***", caller.vcpu);
+            crash::print_registers(&caller, log::Level::Info);
+        }
+        None => log::info!("*** CPU{index} has no guest. ***"),
     }
 }
 

@@ -1,29 +1,65 @@
 //! Whose input it is, and the buffer that dom0 reads.
 //!
+//! A control character pressed three times (`conswitch`, Ctrl-a by default) gives the input to the other. Until dom0
+//! starts, and with `conswitch=..x` afterwards too, it is the hypervisor's.
+//!
 //! Lock: [`Level::Console`].
 
 use locks::{Level, Lock};
 
 /// Bytes kept for dom0; more are dropped, as Xen does.
 const BUFFER: usize = 128;
-/// The key that, pressed three times, switches the input: Ctrl-a.
-const SWITCH: u8 = 1;
+/// What Control leaves of a letter.
+const CONTROL: u8 = 0x1F;
 
 struct Input {
     bytes: [u8; BUFFER],
     start: usize,
     length: usize,
+    letter: u8,
     switches: u8,
-    to_hypervisor: bool,
+    owner: Owner,
 }
 
-static INPUT: Lock<Input> =
-    Lock::new(Level::Console, Input { bytes: [0; BUFFER], start: 0, length: 0, switches: 0, to_hypervisor: false });
+/// Who gets typed input.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Hypervisor,
+    Dom0,
+}
+
+static INPUT: Lock<Input> = Lock::new(
+    Level::Console,
+    Input { bytes: [0; BUFFER], start: 0, length: 0, letter: b'a', switches: 0, owner: Owner::Hypervisor },
+);
+
+/// Sets the letter that switches, lower case. Context: boot.
+pub fn set_switch_letter(letter: u8) {
+    INPUT.lock().letter = letter;
+}
+
+/// Gives the input to dom0, as its start does unless the command line says otherwise.
+pub fn give_to_dom0() {
+    let letter = {
+        let mut input = INPUT.lock();
+        input.owner = Owner::Dom0;
+        input.letter
+    };
+    announce(Owner::Dom0, letter);
+}
+
+fn announce(owner: Owner, letter: u8) {
+    let to = if owner == Owner::Dom0 { "DOM0" } else { "Xen" };
+    let letter = char::from(letter);
+    log::info!("*** Serial input to {to} (type 'CTRL-{letter}' three times to switch input)");
+}
 
 /// What became of a byte.
 enum Taken {
-    Switched { to_hypervisor: bool },
+    Switched(Owner, u8),
     ForGuest,
+    /// Perhaps the beginning of a switch: kept until the next byte tells.
+    Held,
     Key(u8),
 }
 
@@ -31,10 +67,8 @@ enum Taken {
 pub fn received(byte: u8) {
     let taken = take(byte);
     match taken {
-        Taken::Switched { to_hypervisor } => {
-            let (from, to) = if to_hypervisor { ("DOM0", "Xen") } else { ("Xen", "DOM0") };
-            log::info!("*** Serial input to {to} (type 'CTRL-a' three times to switch input to {from})");
-        }
+        Taken::Switched(owner, letter) => announce(owner, letter),
+        Taken::Held => {}
         Taken::ForGuest => crate::console::guest::notify(),
         Taken::Key(key) => crate::console::debug_keys::pressed(key),
     }
@@ -42,23 +76,36 @@ pub fn received(byte: u8) {
 
 fn take(byte: u8) -> Taken {
     let mut input = INPUT.lock();
-    input.switches = if byte == SWITCH { input.switches + 1 } else { 0 };
-    if input.switches == 3 {
+    let switch = input.letter & CONTROL;
+    if byte == switch {
+        input.switches += 1;
+        if input.switches < 3 {
+            return Taken::Held;
+        }
         input.switches = 0;
-        input.to_hypervisor = !input.to_hypervisor;
-        return Taken::Switched { to_hypervisor: input.to_hypervisor };
+        input.owner = if input.owner == Owner::Dom0 { Owner::Hypervisor } else { Owner::Dom0 };
+        return Taken::Switched(input.owner, input.letter);
     }
-    if input.to_hypervisor {
+    let held = core::mem::take(&mut input.switches);
+    if input.owner == Owner::Hypervisor {
         return Taken::Key(byte);
     }
-    if input.length < BUFFER {
-        let position = (input.start + input.length) % BUFFER;
-        if let Some(slot) = input.bytes.get_mut(position) {
-            *slot = byte;
-        }
-        input.length += 1;
+    for byte in core::iter::repeat_n(switch, usize::from(held)).chain([byte]) {
+        input.push(byte);
     }
     Taken::ForGuest
+}
+
+impl Input {
+    fn push(&mut self, byte: u8) {
+        if self.length < BUFFER {
+            let position = (self.start + self.length) % BUFFER;
+            if let Some(slot) = self.bytes.get_mut(position) {
+                *slot = byte;
+            }
+            self.length += 1;
+        }
+    }
 }
 
 /// Copies waiting bytes from the front into `to` and leaves them there; how many.

@@ -1,14 +1,22 @@
 //! The `log` crate's backend: `(XEN) ` before each line, Xen's thresholds.
 //!
-//! Levels map as Xen's do: error, warning, info, debug. Guest-triggered lines pass through [`guest`], which drops what
+//! `console_timestamps` adds the time behind the prefix. Levels map as Xen's do: error, warning, info, debug. Guest-triggered lines pass through [`guest`], which drops what
 //! exceeds a budget per second, so that no guest can keep the console busy.
 
-use core::fmt::Write;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::fmt::{Display, Formatter, Write};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use boot_options::Timestamps;
 use log::{LevelFilter, Log, Metadata, Record};
 
 use super::output;
+use crate::{
+    arch::control,
+    time::{
+        clock,
+        wallclock::{self, Date},
+    },
+};
 
 struct XenLog;
 
@@ -22,13 +30,62 @@ impl Log for XenLog {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             // Writing to our devices cannot fail.
+            let stamp = Stamp::now();
             output::with(|console| {
-                let _ = writeln!(console, "(XEN) {}", record.args());
+                let _ = writeln!(console, "(XEN) {stamp}{}", record.args());
             });
         }
     }
 
     fn flush(&self) {}
+}
+
+static TIMESTAMPS: AtomicU8 = AtomicU8::new(Timestamps::None as u8);
+
+/// Sets what stands in front of every line.
+pub fn set_timestamps(kind: Timestamps) {
+    TIMESTAMPS.store(kind as u8, Relaxed);
+}
+
+/// The time in front of a line, as `console_timestamps` wants it.
+enum Stamp {
+    None,
+    Date(Date, Option<u32>),
+    Boot(u64),
+    Raw(u64),
+}
+
+impl Stamp {
+    /// Before the time of day is known, dates are replaced by the time since boot.
+    fn now() -> Self {
+        let kind = TIMESTAMPS.load(Relaxed);
+        let date = || (wallclock::now(), clock::now());
+        if kind == Timestamps::Raw as u8 {
+            Stamp::Raw(control::read_tsc())
+        } else if kind == Timestamps::Boot as u8 {
+            Stamp::Boot(clock::now())
+        } else if kind == Timestamps::Date as u8 {
+            let (now, since_boot) = date();
+            now.map_or(Stamp::Boot(since_boot), |(date, _)| Stamp::Date(date, None))
+        } else if kind == Timestamps::DateMilliseconds as u8 {
+            let (now, since_boot) = date();
+            now.map_or(Stamp::Boot(since_boot), |(date, nanoseconds)| Stamp::Date(date, Some(nanoseconds / 1_000_000)))
+        } else {
+            Stamp::None
+        }
+    }
+}
+
+impl Display for Stamp {
+    fn fmt(&self, out: &mut Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Stamp::None => Ok(()),
+            Stamp::Date(date, None) => write!(out, "[{date}] "),
+            Stamp::Date(date, Some(milliseconds)) => write!(out, "[{date}.{milliseconds:03}] "),
+            Stamp::Boot(now) => write!(out, "[{:5}.{:06}] ", now / 1_000_000_000, now / 1_000 % 1_000_000),
+            Stamp::Raw(ticks) => write!(out, "[{ticks:016x}] "),
+        }
+    }
 }
 
 /// Installs the backend; call once, first thing.

@@ -17,14 +17,32 @@ pub struct Console {
     pub vga: Vga,
     /// What was printed.
     pub ring: Ring,
+    /// Whether the ring keeps what guests write, too (`console_to_ring`).
+    pub keeps_guest_output: bool,
 }
 
-static CONSOLE: Lock<Console> =
-    Lock::new(Level::Console, Console { serial: Some(Serial::new(serial::COM1)), vga: Vga::new(), ring: Ring::new() });
+static CONSOLE: Lock<Console> = Lock::new(
+    Level::Console,
+    Console { serial: Some(Serial::new(serial::COM1)), vga: Vga::new(), ring: Ring::new(), keeps_guest_output: false },
+);
 
 impl Console {
-    /// Writes bytes to every device; a line feed gets its carriage return on the serial line.
+    /// Writes our own bytes: to every device and the ring.
     pub fn write_bytes(&mut self, bytes: &[u8]) {
+        self.write_devices(bytes);
+        bytes.iter().for_each(|byte| self.ring.put(*byte));
+    }
+
+    /// Writes bytes of dom0: to the devices, byte by byte as they are, and to the ring if that was asked for.
+    pub fn write_guest(&mut self, bytes: &[u8]) {
+        self.write_devices(bytes);
+        if self.keeps_guest_output {
+            bytes.iter().for_each(|byte| self.ring.put(*byte));
+        }
+    }
+
+    /// A line feed gets its carriage return on the serial line.
+    fn write_devices(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if let Some(serial) = &self.serial {
                 if byte == b'\n' {
@@ -33,15 +51,7 @@ impl Console {
                 serial.send(byte);
             }
             self.vga.put(byte);
-            self.ring.put(byte);
         }
-    }
-}
-
-impl Console {
-    /// Writes bytes of dom0: they go everywhere ours go, byte by byte as they are.
-    pub fn write_guest(&mut self, bytes: &[u8]) {
-        self.write_bytes(bytes);
     }
 }
 
@@ -50,6 +60,17 @@ impl Write for Console {
         self.write_bytes(text.as_bytes());
         Ok(())
     }
+}
+
+/// Gives the ring at least `bytes`, or what it has. Context: once there is a heap.
+pub fn size_ring(bytes: Option<u64>) {
+    if let Some(bytes) = bytes {
+        match Ring::buffer(bytes) {
+            Ok(buffer) => with(|console| console.ring.enlarge(buffer)),
+            Err(errno) => log::warn!("No console ring of {bytes} bytes ({}).", errno.name()),
+        }
+    }
+    log::info!("Allocated console ring of {} KiB.", with(|console| console.ring.size()) >> 10);
 }
 
 /// Runs `action` with the console locked.

@@ -2,26 +2,69 @@
 //!
 //! Lock: the caller holds the console's.
 
-/// Bytes kept; must be a power of two. Xen's default is 16 KiB plus 4 KiB for each CPU.
-pub const RING_SIZE: usize = 32 * 1024;
+use alloc::vec::Vec;
+
+use abi::{Errno, Result};
+
+/// Bytes kept without `conring_size`, and the least that is kept. Xen's default is 16 KiB.
+const OWN_SIZE: usize = 32 * 1024;
+/// The most that can be asked for.
+const MOST: u64 = 1 << 26;
 
 /// Bytes with ever-growing positions; older ones are overwritten.
 pub struct Ring {
-    bytes: [u8; RING_SIZE],
+    own: [u8; OWN_SIZE],
+    /// Takes the place of `own` when it is not empty; its size is a power of two.
+    larger: Vec<u8>,
     produced: u32,
 }
 
 impl Ring {
     /// An empty ring.
     pub const fn new() -> Self {
-        Self { bytes: [0; RING_SIZE], produced: 0 }
+        Self { own: [0; OWN_SIZE], larger: Vec::new(), produced: 0 }
     }
 
     /// Appends one byte.
     pub fn put(&mut self, byte: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.produced as usize % RING_SIZE) {
+        let position = self.produced as usize % self.size();
+        let bytes = if self.larger.is_empty() { &mut self.own[..] } else { &mut self.larger[..] };
+        if let Some(slot) = bytes.get_mut(position) {
             *slot = byte;
         }
         self.produced = self.produced.wrapping_add(1);
+    }
+
+    /// Bytes that are kept.
+    pub fn size(&self) -> usize {
+        if self.larger.is_empty() { OWN_SIZE } else { self.larger.len() }
+    }
+
+    /// An empty buffer for at least `bytes`, made before the console is locked. Errors: `ENOMEM`, `E2BIG`.
+    pub fn buffer(bytes: u64) -> Result<Vec<u8>> {
+        if bytes > MOST {
+            return Err(Errno::E2BIG);
+        }
+        let size = (bytes as usize).next_power_of_two().max(OWN_SIZE);
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
+        buffer.resize(size, 0);
+        Ok(buffer)
+    }
+
+    /// Goes on in `buffer` (from [`Ring::buffer`]) with all that was printed so far.
+    pub fn enlarge(&mut self, mut buffer: Vec<u8>) {
+        let size = self.size();
+        let kept = (self.produced as usize).min(size);
+        for age in 1..=kept {
+            let position = (self.produced as usize).wrapping_sub(age);
+            let from =
+                if self.larger.is_empty() { self.own.get(position % size) } else { self.larger.get(position % size) };
+            let into = position % buffer.len().max(1);
+            if let (Some(slot), Some(byte)) = (buffer.get_mut(into), from) {
+                *slot = *byte;
+            }
+        }
+        self.larger = buffer;
     }
 }

@@ -187,8 +187,10 @@ pub unsafe fn registers<'a>() -> &'a mut Registers {
     unsafe { &mut *this_info().registers.get() }
 }
 
-/// The guest registers, for the one fault handler that abandons the stack it runs on.
+/// The guest registers, for the one fault handler that abandons the stack it runs on, and for work between two guests,
+/// which lets go of them before it returns to the gate.
 pub fn take_registers() -> &'static mut Registers {
-    // SAFETY: 1. the entry whose return or service failed has given its reference up, and the caller never returns.
+    // SAFETY: 1. the entry whose return or service failed has given its reference up, and its handler never returns; the
+    // gate and the idle loop hold none while they work.
     unsafe { registers() }
 }

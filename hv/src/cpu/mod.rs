@@ -3,7 +3,10 @@
 pub mod block;
 pub mod extended_state;
 pub mod features;
+pub mod hotplug;
+pub mod memory_types;
 pub mod record;
+pub mod rendezvous;
 pub mod smp;
 pub mod start;
 

@@ -35,6 +35,12 @@ impl Work {
     pub const CONSOLE: Work = Work(1 << 3);
     /// Somebody waits for this CPU to hold no reference to a domain.
     pub const PASS: Work = Work(1 << 4);
+    /// Print the registers of the guest that runs here.
+    pub const REGISTERS: Work = Work(1 << 8);
+    /// Go out of service, or come back ([`super::hotplug`]).
+    pub const SERVICE: Work = Work(1 << 5);
+    /// Meet all other CPUs ([`super::rendezvous`]).
+    pub const RENDEZVOUS: Work = Work(1 << 7);
     /// Let the next one run first.
     pub const YIELD: Work = Work(1 << 6);
 }
@@ -55,6 +61,10 @@ pub struct Cpu {
     pub work: AtomicU32,
     /// Whether it takes part.
     pub online: AtomicBool,
+    /// Whether it ever took part: a CPU that did not start at boot never will.
+    pub has_started: AtomicBool,
+    /// Whether it is to take part: differs from `online` while it goes or comes.
+    pub wanted: AtomicBool,
     /// Flush clock when it last flushed everything.
     pub flushed_at: AtomicU32,
     /// Flushes that others asked for.
@@ -71,6 +81,8 @@ pub struct Cpu {
     pub drops: DropQueue,
     /// What the local APIC timer is set to, nanoseconds of system time.
     pub next_deadline: AtomicU64,
+    /// When it last took its timer interrupt, while the watchdog is on.
+    pub beat: AtomicU64,
     /// When the current vCPU must give way to those that wait.
     pub slice_end: AtomicU64,
 }
@@ -92,6 +104,8 @@ impl Cpu {
             descriptor_frame,
             work: AtomicU32::new(0),
             online: AtomicBool::new(false),
+            has_started: AtomicBool::new(false),
+            wanted: AtomicBool::new(true),
             flushed_at: AtomicU32::new(0),
             flush_requests: AtomicU32::new(0),
             flush_answers: AtomicU32::new(0),
@@ -101,6 +115,7 @@ impl Cpu {
             drops: DropQueue::new(),
             next_deadline: AtomicU64::new(u64::MAX),
             slice_end: AtomicU64::new(u64::MAX),
+            beat: AtomicU64::new(0),
         });
         COUNT.store(index + 1, Release);
         Ok(cpu)

@@ -38,17 +38,63 @@ unsafe extern "C" {
     static trampoline_end: u8;
 }
 
-/// How many CPUs may run.
+/// Which CPUs may run.
 #[derive(Clone, Copy)]
-pub struct Limit(pub usize);
+pub struct Limit {
+    /// At most so many.
+    pub cpus: usize,
+    /// Which threads.
+    pub threads: Threads,
+}
+
+/// Which threads of a core are used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// All.
+    All,
+    /// The first one.
+    FirstOfCore,
+}
+
+impl Threads {
+    /// Whether the CPU with this APIC id is used.
+    fn include(self, apic_id: u32) -> bool {
+        self == Threads::All || apic_id & ((1 << thread_bits()) - 1) == 0
+    }
+}
+
+/// How many APIC ids a core has.
+pub fn threads_per_core() -> u32 {
+    1 << thread_bits().min(8)
+}
+
+/// How many low bits of an APIC id tell threads of a core apart. Source: CPUID leaf 0xB, level 0 (Intel); leaf
+/// 0x8000001E where the extension is there (AMD). As on Xen, an AMD CPU without it has no threads that are known of.
+fn thread_bits() -> u32 {
+    let cpuid = raw_cpuid::CpuId::new();
+    let is_amd = cpuid.get_vendor_info().is_some_and(|vendor| vendor.as_str() == "AuthenticAMD");
+    if is_amd {
+        let extended = cpuid.get_extended_processor_and_feature_identifiers();
+        let core = cpuid
+            .get_processor_topology_info()
+            .filter(|_| extended.is_some_and(|found| found.has_topology_extensions()));
+        return core.map_or(0, |core| u32::from(core.threads_per_core()).max(1).ilog2());
+    }
+    let levels = cpuid.get_extended_topology_info();
+    let threads = levels.and_then(|mut all| all.find(|level| level.level_type() == raw_cpuid::TopologyType::SMT));
+    threads.map_or(0, |level| level.shift_right_for_next_apic_id())
+}
 
 /// Makes records of all usable CPUs of the firmware and starts them. Returns how many run. Errors: `ENOMEM`.
 pub fn start_others(firmware: &Firmware, limit: Limit) -> Result<usize> {
     let tables = StartTables::build()?;
     let own = local_apic::id();
     for processor in firmware.madt.processors.iter().filter(|processor| processor.enabled && processor.apic_id != own) {
-        if super::count() >= limit.0.min(super::record::MAX_CPUS) {
+        if super::count() >= limit.cpus.min(super::record::MAX_CPUS) {
             break;
+        }
+        if !limit.threads.include(processor.apic_id) {
+            continue;
         }
         let cpu = start::prepare(processor.apic_id, processor.acpi_id)?;
         if !start_one(cpu, &tables) {

@@ -1,10 +1,9 @@
 //! Which machine frames stand behind dom0's first frames, and taking frames for it.
 //!
 //! The first frames, which the builder writes to, come scrubbed and are kept as a short list of runs. Those of the rest
-//! go straight into the p2m list, with whatever the firmware left in them: no domain has had them, dom0 runs the
-//! hardware and could look there before us at any reboot, and scrubbing all memory would be most of the boot time.
-//! What the hypervisor itself had before holds nothing of a domain, and its heap is cleared when it is given back.
-//! Blocks are as large as the allocator has. Context: boot CPU, no lock held. The list's memory is taken when it is
+//! go straight into the p2m list. They are scrubbed as well: what a session before a warm reboot left there is not dom0's
+//! to see. Most memory holds zeros when a machine starts, and looking costs less than writing, so they are written only
+//! where something stands. Blocks are as large as the allocator has. Context: boot CPU, no lock held. The list's memory is taken when it is
 //! made, so it may grow while the temporary heap is in use.
 
 use alloc::vec::Vec;
@@ -194,11 +193,16 @@ impl Placement {
     }
 }
 
-/// A free block as it is. A domain's frame would carry the stamp of its last use; at boot none does.
+/// A free block that holds nothing. A domain's frame would carry the stamp of its last use; at boot none does.
 fn take_unused(order: Order, limit: Mfn) -> abi::Result<Mfn> {
     let first = physical::allocate(order, limit)?;
     let frames = frame_table::frames();
     let is_unused = |frame: u64| frames.get(Mfn(frame)).is_some_and(|info| info.flush_stamp() == 0);
     assert!((first.0..first.0 + (1 << order.0)).all(is_unused), "a domain had frames before dom0");
+    for frame in (first.0..first.0 + (1 << order.0)).map(Mfn) {
+        if !window::is_zero(frame) {
+            window::zero(frame);
+        }
+    }
     Ok(first)
 }

@@ -21,9 +21,13 @@ use device_interrupts::{Irq, Redirection, Signal, Trigger};
 use event_channels::PirqRaise;
 use spin::Once;
 
-use super::{io_apic, local_apic, msi, vector::Vector};
+use super::{
+    io_apic, local_apic, msi,
+    rate::{self, Rate},
+    vector::Vector,
+};
 use crate::{
-    cpu,
+    cpu::{self, Cpu},
     domain::{self, Domain, Kicked},
 };
 
@@ -70,6 +74,7 @@ struct Interrupt {
     awaits_end: AtomicBool,
     /// Messages: somebody has it.
     in_use: AtomicBool,
+    rate: Rate,
     strays: AtomicU32,
     driver: Once<Driver>,
 }
@@ -91,6 +96,7 @@ impl Interrupt {
             mode: AtomicU32::new(0),
             awaits_end: AtomicBool::new(false),
             in_use: AtomicBool::new(false),
+            rate: Rate::new(),
             strays: AtomicU32::new(0),
             driver: Once::new(),
         }
@@ -150,6 +156,12 @@ fn serve(irq: Irq, interrupt: &'static Interrupt) {
     }
     local_apic::end_of_interrupt();
     let target = interrupt.target();
+    if held && target.as_guest().is_some() {
+        interrupt.rate.await_end();
+    }
+    if target.as_guest().is_some() && interrupt.rate.is_exceeded() {
+        hold_back(irq, interrupt);
+    }
     if let Some((domain, pirq)) = target.as_guest()
         && let Some(domain) = domain::find(domain)
         && let PirqRaise::Delivered(wake) = domain.ports.raise_pirq(pirq)
@@ -165,6 +177,40 @@ fn serve(irq: Irq, interrupt: &'static Interrupt) {
         mask(irq);
         count(&interrupt.strays, format_args!("interrupt {} belongs to nobody", irq.0));
     }
+}
+
+/// Masks a source that comes too often until the next period begins; what has come is still delivered.
+#[cold]
+fn hold_back(irq: Irq, interrupt: &Interrupt) {
+    mask(irq);
+    interrupt.rate.hold_back();
+    count(&interrupt.strays, format_args!("interrupt {} comes too often", irq.0));
+}
+
+/// Opens the sources that were held back and whose time is over; when to look again. Context: as for handlers.
+pub fn end_holding_back(now: u64) -> u64 {
+    let due = rate::due();
+    if due > now {
+        return due;
+    }
+    rate::begin_look();
+    for (irq, interrupt) in all().iter().enumerate() {
+        let irq = Irq(irq as u32);
+        if interrupt.rate.is_waiting_over(now) {
+            end_of_interrupt(irq);
+        }
+        if !interrupt.rate.is_over(now) || interrupt.target().as_guest().is_none() {
+            continue;
+        }
+        if !is_line(irq) {
+            msi::unmask(irq);
+        } else if !interrupt.awaits_end.load(Acquire)
+            && let Some((input, _)) = io_apic::input_of(irq.0)
+        {
+            io_apic::unmask(input);
+        }
+    }
+    rate::due()
 }
 
 #[cold]
@@ -225,8 +271,10 @@ pub fn awaits_end(irq: Irq) -> bool {
 
 /// The device has been served: a line that waited for that is opened again.
 pub fn end_of_interrupt(irq: Irq) {
-    if let Some(interrupt) = get(irq)
-        && interrupt.awaits_end.swap(false, AcqRel)
+    let Some(interrupt) = get(irq) else { return };
+    interrupt.rate.ended();
+    if interrupt.awaits_end.swap(false, AcqRel)
+        && !interrupt.rate.is_held_back()
         && let Some((input, _)) = io_apic::input_of(irq.0)
     {
         io_apic::unmask(input);
@@ -252,8 +300,8 @@ fn vector_for(irq: Irq, interrupt: &Interrupt) -> Result<Vector> {
 
 /// APIC id of a CPU for which interrupts can be sent to; the boot CPU's when the wanted one cannot be named.
 pub fn destination(cpu: usize) -> u8 {
-    let reachable =
-        |index| cpu::by_index(index).and_then(|cpu| u8::try_from(cpu.apic_id).ok()).filter(|id| *id != 0xFF);
+    let in_service = |index| cpu::by_index(index).filter(|cpu| cpu.wanted.load(Acquire));
+    let reachable = |index| in_service(index).and_then(|cpu| u8::try_from(cpu.apic_id).ok()).filter(|id| *id != 0xFF);
     reachable(cpu).or_else(|| reachable(0)).unwrap_or(0)
 }
 
@@ -341,6 +389,21 @@ pub fn retarget(irq: Irq, destination: u8) {
         msi::retarget(irq, destination);
     } else if let Some((input, _)) = io_apic::input_of(irq.0) {
         io_apic::retarget(input, destination);
+    }
+}
+
+/// Sends everything that goes to a CPU to the boot CPU instead. What is on its way already is still served there.
+pub fn move_away(from: &Cpu) {
+    let Ok(from) = u8::try_from(from.apic_id) else { return };
+    for irq in (0..irq_count()).map(Irq) {
+        let present = if is_line(irq) {
+            io_apic::input_of(irq.0).and_then(|(input, _)| io_apic::destination(input))
+        } else {
+            msi::destination(irq)
+        };
+        if present == Some(from) {
+            retarget(irq, destination(0));
+        }
     }
 }
 

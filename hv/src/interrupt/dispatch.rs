@@ -35,6 +35,7 @@ pub fn non_maskable(registers: &Registers) {
     if crate::panic::is_stopped() {
         crate::arch::control::halt_forever();
     }
+    crate::time::watchdog::on_nmi(registers);
     crate::console::output::emergency(format_args!(
         "(XEN) CPU{}: NMI at {:04x}:{:016x}\n",
         cpu::this().index,

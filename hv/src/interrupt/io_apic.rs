@@ -176,6 +176,12 @@ pub fn unmask(input: u32) {
     }
 }
 
+/// Where an input's interrupts go.
+pub fn destination(input: u32) -> Option<u8> {
+    let (controller, own) = controller_of(input)?;
+    controller.access.lock().entries.get(own as usize).map(|entry| entry.destination())
+}
+
 /// Sends an input's interrupts to another CPU from now on.
 pub fn retarget(input: u32, destination: u8) {
     if let Some((controller, own)) = controller_of(input) {

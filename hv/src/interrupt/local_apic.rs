@@ -159,6 +159,11 @@ pub fn send(apic_id: u32, vector: Vector) {
     command(apic_id, LEVEL_ASSERT | u32::from(vector.0));
 }
 
+/// Sends a non-maskable interrupt to another CPU.
+pub fn send_nmi(apic_id: u32) {
+    command(apic_id, LEVEL_ASSERT | DELIVER_NMI);
+}
+
 /// Puts another CPU into its wait-for-start state.
 pub fn send_init(apic_id: u32) {
     command(apic_id, LEVEL_ASSERT | 5 << 8);

@@ -9,4 +9,5 @@ pub mod local_apic;
 pub mod msi;
 pub mod msix_table;
 pub mod pirq;
+mod rate;
 pub mod vector;

@@ -291,6 +291,11 @@ pub fn unmask(irq: Irq) {
     change(irq, |mapping| mapping.held = Held::Open, Mapping::apply_mask);
 }
 
+/// Where a message goes.
+pub fn destination(irq: Irq) -> Option<u8> {
+    pci::with(|pci| pci.messages.mapping(irq).map(|mapping| mapping.destination))
+}
+
 /// Sends it to another CPU from now on: one word of the address changes.
 pub fn retarget(irq: Irq, destination: u8) {
     change(

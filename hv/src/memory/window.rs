@@ -59,6 +59,12 @@ pub fn zero(mfn: Mfn) {
     fill(mfn, 0);
 }
 
+/// Whether the frame holds zeros only.
+pub fn is_zero(mfn: Mfn) -> bool {
+    let (chunks, _) = words(mfn).as_chunks::<8>();
+    chunks.iter().all(|chunk| chunk.iter().fold(0, |found, word| found | word.load(Relaxed)) == 0)
+}
+
 /// Fills the frame with one 64-bit value.
 #[inline]
 pub fn fill(mfn: Mfn, value: u64) {

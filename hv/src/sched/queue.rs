@@ -36,10 +36,15 @@ pub fn create(index: usize) -> Result<Lock<Queue>> {
 pub fn add(vcpu: &'static Vcpu) -> Result<()> {
     entities::publish(vcpu);
     let entity = Entity::new(vcpu.entity, vcpu.domain.share.weight(), Affinity::ANY, vcpu.domain.share.pool());
-    let target = cpu::by_index(vcpu.processor.load(Relaxed) as usize).ok_or(Errno::EINVAL)?;
-    match target.queue.lock().attach(entity, clock::now()) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Errno::ENOSPC),
+    loop {
+        let target = cpu::by_index(vcpu.processor.load(Relaxed) as usize).ok_or(Errno::EINVAL)?;
+        let mut queue = target.queue.lock();
+        if queue.is_closed() {
+            drop(queue);
+            vcpu.processor.store(board().place(entity.affinity(), entity.weight(), 0), Release);
+            continue;
+        }
+        return queue.attach(entity, clock::now()).map(|_| ()).map_err(|_| Errno::ENOSPC);
     }
 }
 
@@ -51,15 +56,41 @@ pub fn remove(vcpu: &'static Vcpu) {
     }
 }
 
-/// Moves an entity that belongs to no queue to a CPU's, and makes that CPU look if it should.
+/// Moves an entity that belongs to no queue to a CPU's, and makes that CPU look if it should. A CPU that went out of
+/// service meanwhile is replaced by another.
 pub fn hand_over(entity: Box<Entity>, to: u32) {
     let Some(vcpu) = entities::vcpu(entity.id()) else { return };
-    let Some(target) = cpu::by_index(to as usize) else { return };
-    vcpu.processor.store(to, Release);
-    let attached = target.queue.lock().attach(entity, clock::now());
-    if let Ok(preempt) = attached {
-        obey(target, preempt);
+    let mut to = to;
+    loop {
+        let Some(target) = cpu::by_index(to as usize) else { return };
+        let mut queue = target.queue.lock();
+        if queue.is_closed() {
+            drop(queue);
+            to = board().place(entity.affinity(), entity.weight(), 0);
+            continue;
+        }
+        vcpu.processor.store(to, Release);
+        let attached = queue.attach(entity, clock::now());
+        drop(queue);
+        if let Ok(preempt) = attached {
+            obey(target, preempt);
+        }
+        return;
     }
+}
+
+/// Moves an entity away from a CPU that it may not, or cannot, run on any more. When all CPUs that it may use are out of
+/// service it may use any, as on Xen.
+pub fn rehome(mut entity: Box<Entity>, from: &Cpu) {
+    if entity.affinity().hard & board().online() == 0
+        && let Some(vcpu) = entities::vcpu(entity.id())
+    {
+        log::info!("Breaking affinity for {vcpu:?}");
+        entity.set_affinity(Affinity::ANY);
+        vcpu.affinity.store(u64::MAX, Relaxed);
+    }
+    let to = board().place(entity.affinity(), entity.weight(), from.index as u32);
+    hand_over(entity, to);
 }
 
 /// Carries out what a wake-up means for a CPU.

@@ -11,8 +11,8 @@ use super::wake;
 use crate::{
     cpu::{self, Cpu, Work},
     domain::{self, Domain, Kicked, RunFlags, Vcpu},
-    interrupt::local_apic,
-    time::clock,
+    interrupt::{device, local_apic},
+    time::{clock, watchdog},
 };
 
 /// "No deadline".
@@ -65,6 +65,9 @@ pub fn changed(vcpu: &'static Vcpu, deadline: u64) {
 /// Handles everything that is due on this CPU and programs the next deadline.
 pub fn expire() {
     let this = cpu::this();
+    if !this.is_online() {
+        return;
+    }
     let now = clock::now();
     let mut next = NEVER;
     if this.slice_end.load(Relaxed) <= now {
@@ -73,6 +76,7 @@ pub fn expire() {
     } else {
         next = this.slice_end.load(Relaxed);
     }
+    next = next.min(device::end_holding_back(now)).min(watchdog::beat(now));
     for domain in domain::all() {
         next = next.min(expire_watchdogs(domain, now));
     }

@@ -9,8 +9,8 @@ use scheduler::EntityId;
 
 use super::{entities, idle, queue, switch, timers};
 use crate::{
-    console::keys,
-    cpu::{self, Cpu, Work, block},
+    console::{debug_keys, keys},
+    cpu::{self, Cpu, Work, block, hotplug, rendezvous},
     domain::{self, PendingWork, RunFlags, Vcpu},
     time::clock,
 };
@@ -29,6 +29,15 @@ pub fn run() {
     }
     if work & Work::CONSOLE.0 != 0 {
         keys::handle();
+    }
+    if work & Work::REGISTERS.0 != 0 {
+        debug_keys::own_registers();
+    }
+    if work & Work::SERVICE.0 != 0 {
+        hotplug::change_own();
+    }
+    if work & Work::RENDEZVOUS.0 != 0 {
+        rendezvous::take_part();
     }
     let must_choose = Work::SCHEDULE.0 | Work::YIELD.0;
     if work & must_choose != 0 || block::this_info().current().is_none_or(|vcpu| !is_running_well(vcpu)) {
@@ -82,7 +91,7 @@ fn schedule(cpu: &'static Cpu, work: Work) {
         queue::hand_over(migration.entity, migration.to);
     }
     timers::set_slice(decision.until);
-    if next.is_none() && !steal(cpu) {
+    if next.is_none() && !(cpu.is_online() && steal(cpu)) {
         idle::wait();
     }
 }
@@ -96,8 +105,7 @@ fn may_run(entity: EntityId) -> bool {
 fn release_departed(cpu: &'static Cpu) {
     let leaving = cpu.queue.lock().switched();
     if let Some(entity) = leaving {
-        let to = queue::board().place(entity.affinity(), entity.weight(), cpu.index as u32);
-        queue::hand_over(entity, to);
+        queue::rehome(entity, cpu);
     }
 }
 

@@ -19,24 +19,31 @@ pub fn domain(caller: &mut Caller<'_>, why: &str) {
 }
 
 fn print(caller: &Caller<'_>, why: &str) {
-    let registers = &*caller.registers;
     log::error!("domain_crash called: {why}");
     log::error!("Domain {} (vcpu#{}) crashed on cpu#{}:", caller.domain.id, caller.vcpu.id, cpu::this().index);
-    log::error!("RIP:    {:04x}:[<{:016x}>]", registers.cs as u16, registers.rip);
-    log::error!(
+    print_registers(caller, log::Level::Error);
+    print_walk(caller, control::read_cr3(), control::read_cr2());
+    print_stack(caller.registers.rsp);
+}
+
+/// The guest's registers and the CPU's fault address.
+pub fn print_registers(caller: &Caller<'_>, level: log::Level) {
+    let registers = &*caller.registers;
+    log::log!(level, "RIP:    {:04x}:[<{:016x}>]", registers.cs as u16, registers.rip);
+    log::log!(
+        level,
         "RFLAGS: {:016x}   EM: 0   CONTEXT: pv guest (d{}v{})",
         registers.rflags,
         caller.domain.id,
         caller.vcpu.id
     );
-    log::error!("rax: {:016x}   rbx: {:016x}   rcx: {:016x}", registers.rax, registers.rbx, registers.rcx);
-    log::error!("rdx: {:016x}   rsi: {:016x}   rdi: {:016x}", registers.rdx, registers.rsi, registers.rdi);
-    log::error!("rbp: {:016x}   rsp: {:016x}   r8:  {:016x}", registers.rbp, registers.rsp, registers.r8);
-    log::error!("r9:  {:016x}   r10: {:016x}   r11: {:016x}", registers.r9, registers.r10, registers.r11);
-    log::error!("r12: {:016x}   r13: {:016x}   r14: {:016x}", registers.r12, registers.r13, registers.r14);
-    log::error!("r15: {:016x}   cr3: {:016x}   cr2: {:016x}", registers.r15, control::read_cr3(), control::read_cr2());
-    print_walk(caller, control::read_cr3(), control::read_cr2());
-    print_stack(registers.rsp);
+    log::log!(level, "rax: {:016x}   rbx: {:016x}   rcx: {:016x}", registers.rax, registers.rbx, registers.rcx);
+    log::log!(level, "rdx: {:016x}   rsi: {:016x}   rdi: {:016x}", registers.rdx, registers.rsi, registers.rdi);
+    log::log!(level, "rbp: {:016x}   rsp: {:016x}   r8:  {:016x}", registers.rbp, registers.rsp, registers.r8);
+    log::log!(level, "r9:  {:016x}   r10: {:016x}   r11: {:016x}", registers.r9, registers.r10, registers.r11);
+    log::log!(level, "r12: {:016x}   r13: {:016x}   r14: {:016x}", registers.r12, registers.r13, registers.r14);
+    let (root, address) = (control::read_cr3(), control::read_cr2());
+    log::log!(level, "r15: {:016x}   cr3: {root:016x}   cr2: {address:016x}", registers.r15);
 }
 
 /// The page walk of the last fault's address, level by level.

@@ -7,7 +7,7 @@ mod caller;
 mod console;
 pub mod context;
 mod cpu;
-mod crash;
+pub mod crash;
 pub mod descriptors;
 mod domctl;
 pub mod emulate;

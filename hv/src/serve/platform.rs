@@ -1,19 +1,17 @@
 //! platform_op: time of day, memory types, sleep, what the firmware left behind.
 //!
-//! Not there: changing memory types, which takes all CPUs in step (`ENODEV`, as on a processor without such registers;
-//! Linux reads them only); suspend to memory (`EOPNOTSUPP`, as Xen answers where the firmware has no way to wake up);
-//! names of the hypervisor's own code. Source: Xen public header `platform.h`; Intel SDM volume 3, §12.11 (MTRRs).
+//! Not there: suspend to memory (`EOPNOTSUPP`, as Xen answers where the firmware has no way to wake up); names of the
+//! hypervisor's own code. Source: Xen public header `platform.h`.
 
 use abi::{Errno, Mfn, Result, platform::PlatformQuirk};
 use hypercalls::{
     authority::ControlDomain,
     op::platform::{MemoryType, PlatformHost, SleepRegisters, SleepRequest, Symbol},
 };
-use raw_cpuid::CpuId;
 
 use super::Caller;
 use crate::{
-    entry::stubs,
+    cpu::memory_types,
     memory::window,
     platform::{firmware, power},
     time::wallclock,
@@ -31,16 +29,17 @@ impl PlatformHost for Caller<'_> {
         wallclock::set(seconds, nanoseconds, system_time);
     }
 
-    fn memory_type_add(&mut self, _authority: ControlDomain, _range: MemoryType) -> Result<u32> {
-        Err(Errno::ENODEV)
+    fn memory_type_add(&mut self, _authority: ControlDomain, range: MemoryType) -> Result<u32> {
+        memory_types::add(range.first.0, range.count, range.kind)
     }
 
-    fn memory_type_remove(&mut self, _authority: ControlDomain, _register: u32) -> Result<()> {
-        Err(Errno::ENODEV)
+    fn memory_type_remove(&mut self, _authority: ControlDomain, register: u32) -> Result<()> {
+        memory_types::remove(register)
     }
 
     fn memory_type(&self, register: u32) -> Option<MemoryType> {
-        memory_type(register)
+        let range = memory_types::get(register)?;
+        Some(MemoryType { first: Mfn(range.first), count: range.count, kind: u32::from(range.kind.0) })
     }
 
     fn platform_quirk(&mut self, _authority: ControlDomain, quirk: PlatformQuirk) -> Result<()> {
@@ -86,29 +85,4 @@ impl PlatformHost for Caller<'_> {
     fn symbol(&self, _index: u32) -> Option<Symbol<'_>> {
         None
     }
-}
-
-/// What a variable-range register says; `None` beyond the last one, or without any.
-fn memory_type(register: u32) -> Option<MemoryType> {
-    const CAPABILITIES: u32 = 0xFE;
-    const FIRST_BASE: u32 = 0x200;
-    const COUNT: u64 = 0xFF;
-    const VALID: u64 = 1 << 11;
-    const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
-    const KIND: u64 = 0xFF;
-    if !CpuId::new().get_feature_info().is_some_and(|features| features.has_mtrr()) {
-        return None;
-    }
-    if u64::from(register) >= stubs::try_read_msr(CAPABILITIES)? & COUNT {
-        return None;
-    }
-    let base = stubs::try_read_msr(FIRST_BASE + 2 * register)?;
-    let mask = stubs::try_read_msr(FIRST_BASE + 2 * register + 1)?;
-    let frames = (mask & ADDRESS) >> 12;
-    if mask & VALID == 0 || frames == 0 {
-        return Some(MemoryType { first: Mfn(0), count: 0, kind: 0 });
-    }
-    // The lowest bit that is compared is the size of the range.
-    let count = 1 << frames.trailing_zeros();
-    Some(MemoryType { first: Mfn((base & ADDRESS) >> 12), count, kind: (base & KIND) as u32 })
 }

@@ -2,6 +2,7 @@
 //!
 //! Context: boot CPU. Sources: HPET 1.0a §2.3; ACPI 6.5 §4.8.3.3 (PM timer, 3.579545 MHz); Intel 8254 data sheet.
 
+use boot_options::ClockSource;
 use x86_64::instructions::port::Port;
 
 use crate::{
@@ -35,23 +36,37 @@ const PIT_HZ: u64 = 1_193_182;
 const FRACTION: u64 = 50;
 
 impl Reference {
-    fn choose(firmware: &Firmware) -> Self {
+    /// What was asked for (`clocksource`) if it is there, else the best there is.
+    fn choose(firmware: &Firmware, wanted: Option<ClockSource>) -> Self {
+        let found = match wanted {
+            None | Some(ClockSource::Tsc) => None,
+            Some(ClockSource::Hpet) => Self::hpet(firmware),
+            Some(ClockSource::Acpi) => Self::pm_timer(firmware),
+            Some(ClockSource::Pit) => Some(Reference::Pit),
+        };
+        if found.is_none() && wanted.is_some() {
+            log::warn!("The clock source asked for is not there or measures nothing; choosing one.");
+        }
+        found.or_else(|| Self::hpet(firmware)).or_else(|| Self::pm_timer(firmware)).unwrap_or(Reference::Pit)
+    }
+
+    fn hpet(firmware: &Firmware) -> Option<Self> {
         if let Some(hpet) = firmware.hpet
             && let Ok(registers) = Registers::map(hpet.address, 1024)
         {
             let period_femtoseconds = u64::from(registers.read(4));
             if (1..=100_000_000).contains(&period_femtoseconds) {
                 registers.write_long(0x10, registers.read_long(0x10) | 1);
-                return Reference::Hpet(registers, 1_000_000_000_000_000 / period_femtoseconds);
+                return Some(Reference::Hpet(registers, 1_000_000_000_000_000 / period_femtoseconds));
             }
         }
-        match firmware.fadt {
-            Some(fadt) if fadt.pm_timer != 0 => {
-                let mask = if fadt.pm_timer_is_32_bit { u32::MAX } else { 0xFF_FFFF };
-                Reference::PmTimer(fadt.pm_timer, mask)
-            }
-            _ => Reference::Pit,
-        }
+        None
+    }
+
+    fn pm_timer(firmware: &Firmware) -> Option<Self> {
+        let fadt = firmware.fadt.filter(|fadt| fadt.pm_timer != 0)?;
+        let mask = if fadt.pm_timer_is_32_bit { u32::MAX } else { 0xFF_FFFF };
+        Some(Reference::PmTimer(fadt.pm_timer, mask))
     }
 
     fn name(&self) -> &'static str {
@@ -102,8 +117,8 @@ impl Reference {
 }
 
 /// Measures for 20 ms. `apic_counter` reads the local APIC's running down-counter.
-pub fn measure(firmware: &Firmware, apic_counter: impl Fn() -> u32) -> Frequencies {
-    let reference = Reference::choose(firmware);
+pub fn measure(firmware: &Firmware, wanted: Option<ClockSource>, apic_counter: impl Fn() -> u32) -> Frequencies {
+    let reference = Reference::choose(firmware, wanted);
     reference.start();
     let target = reference.frequency() / FRACTION;
     let (start, tsc, apic) = (reference.read(), control::read_tsc(), apic_counter());

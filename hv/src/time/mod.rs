@@ -5,3 +5,4 @@ pub mod clock;
 pub mod delay;
 pub mod vcpu_time;
 pub mod wallclock;
+pub mod watchdog;

@@ -4,7 +4,10 @@
 //! odd while it changes. Lock: [`Level::Timers`], around changes, so that every page ends with the last one. Sources: Xen
 //! public header `xen.h` (wallclock), MC146818 data sheet (registers), ACPI 6.5 §5.2.9 (century).
 
-use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{AcqRel, Relaxed, Release},
+};
 
 use locks::{Level, Lock};
 use x86_64::instructions::port::Port;
@@ -29,6 +32,9 @@ struct UnixTime {
 /// When system time was 0.
 static BOOT: Lock<UnixTime> = Lock::new(Level::Timers, UnixTime { seconds: 0, nanoseconds: 0 });
 
+/// The same in nanoseconds for whoever holds other locks; 0 while it is not known.
+static BOOT_FOR_MESSAGES: AtomicU64 = AtomicU64::new(0);
+
 /// Takes the time from the real-time clock. Context: boot, system time runs, firmware tables are read.
 pub fn initialise() {
     match read_clock() {
@@ -42,9 +48,32 @@ pub fn set(seconds: u64, nanoseconds: u32, system_time: u64) {
     let total = seconds.wrapping_mul(SECOND).wrapping_add(u64::from(nanoseconds)).wrapping_sub(system_time);
     let mut boot = BOOT.lock();
     *boot = UnixTime { seconds: total / SECOND, nanoseconds: (total % SECOND) as u32 };
+    BOOT_FOR_MESSAGES.store(total, Relaxed);
     for domain in domain::all() {
         write(domain, *boot);
     }
+}
+
+/// A calendar date and the time of day, UTC.
+#[derive(Clone, Copy)]
+pub struct Date {
+    /// Since 1970-01-01 00:00:00.
+    seconds: u64,
+}
+
+impl core::fmt::Display for Date {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let (days, rest) = (self.seconds / 86_400, self.seconds % 86_400);
+        let (year, month, day) = date_of(days);
+        write!(out, "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3_600, rest / 60 % 60, rest % 60)
+    }
+}
+
+/// The date now and nanoseconds of the second; `None` before it is known. For messages: takes no lock.
+pub fn now() -> Option<(Date, u32)> {
+    let boot = BOOT_FOR_MESSAGES.load(Relaxed);
+    let total = boot.wrapping_add(clock::now());
+    (boot != 0).then_some((Date { seconds: total / SECOND }, (total % SECOND) as u32))
 }
 
 /// Shows the time in a domain's shared page: when it has been published, when its builder is done, with a new offset.
@@ -164,4 +193,11 @@ fn days_before(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     const TO_1970: u64 = 719_468;
     365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - TO_1970
+}
+
+/// Year, month and day of a number of days since 1970-01-01; the inverse of [`days_before`].
+fn date_of(days: u64) -> (u64, u64, u64) {
+    let year = (1970..).find(|year| days < days_before(year + 1, 1, 1)).unwrap_or(1970);
+    let month = (2..=12).take_while(|month| days >= days_before(year, *month, 1)).last().unwrap_or(1);
+    (year, month, days - days_before(year, month, 1) + 1)
 }

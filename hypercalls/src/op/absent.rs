@@ -1,10 +1,9 @@
 //! Calls that answer as a Xen built without them, with the checks such a Xen still makes first.
 //!
-//! Source: Xen public headers `domctl.h`, `pmu.h`, `hvm/hvm_op.h`, `hvm/dm_op.h`, `arch-x86/xen-mca.h`.
+//! Source: Xen public headers `domctl.h`, `pmu.h`, `hvm/hvm_op.h`, `hvm/dm_op.h`.
 
 use abi::domctl::Domctl;
 use abi::hvm::{HVM_PARAM_COUNT, HvmOperation, HvmParamArgument};
-use abi::mca::{MCA_INTERFACE_VERSION, Mca};
 use abi::{Call, DomainId, Errno, GuestHandle};
 
 use crate::authority::{self, Policy};
@@ -55,17 +54,6 @@ pub fn device_model<H: Policy + GuestMemory>(
     Err(Errno::EINVAL.into())
 }
 
-/// mca(48). Errors: `EPERM` unless a control domain calls, `EFAULT`, `EACCES` for an interface version not served, then
-/// `ENOSYS`.
-pub fn machine_check<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Reply {
-    authority::control_domain(host)?;
-    let request: Mca = guest::read(host, argument.cast())?;
-    if request.interface_version != MCA_INTERFACE_VERSION {
-        return Err(Errno::EACCES.into());
-    }
-    Err(Errno::ENOSYS.into())
-}
-
 /// Hypercall 49, by which Xen goes on with a domctl: a guest that makes it has nothing to go on with.
 /// Errors: `EFAULT`, `ENOSYS`.
 pub fn paging_continuation<H: GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Reply {
@@ -83,5 +71,4 @@ pub const FAMILIES: &[(Call, State)] = &[
     (Call::ARGO_OP, State::Absent("built without Argo, as Xen is by default")),
     (Call::HYPFS_OP, State::Absent("built without hypfs")),
     (Call::XENPMU_OP, State::Absent("vpmu off, as it is by default")),
-    (Call::MCA, State::Missing("machine-check telemetry; Xen cannot be built without")),
 ];

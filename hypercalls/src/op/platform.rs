@@ -7,13 +7,13 @@ mod cpu;
 mod power;
 
 use abi::platform::{
-    AddMemtype, DelMemtype, FirmwareInfo, FirmwareInfoType, MicrocodeUpdate, PLATFORM_INTERFACE_VERSION, PlatformOp,
-    PlatformOperation, PlatformQuirk, PlatformQuirkArgument, ReadMemtype, Settime32, Settime64, SymbolData,
+    AddMemtype, DelMemtype, FirmwareInfo, FirmwareInfoType, MemHotadd, MicrocodeUpdate, PLATFORM_INTERFACE_VERSION,
+    PlatformOp, PlatformOperation, PlatformQuirk, PlatformQuirkArgument, ReadMemtype, Settime32, Settime64, SymbolData,
 };
 use abi::{Errno, GuestHandle, Mfn, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-pub use self::cpu::{CpuFacts, CpuHost};
+pub use self::cpu::{CpuChange, CpuFacts, CpuHost};
 pub use self::power::{SleepRegisters, SleepRequest};
 use super::timer::TimerHost;
 use crate::authority::{self, ControlDomain, Policy};
@@ -142,7 +142,14 @@ where
         PlatformOperation::SET_PROCESSOR_PMINFO => power::processor_info(host, &request)?,
         PlatformOperation::GET_CPUINFO => cpu::info(host, &request)?,
         PlatformOperation::GET_CPU_VERSION => cpu::version(host, &request)?,
-        PlatformOperation::CPU_ONLINE | PlatformOperation::CPU_OFFLINE => cpu::hotplug(host, &request)?,
+        PlatformOperation::CPU_ONLINE | PlatformOperation::CPU_OFFLINE => return cpu::hotplug(host, &request),
+        PlatformOperation::CPU_HOTADD => cpu::add(host, &request)?,
+        PlatformOperation::MEM_HOTADD => {
+            // Memory that was not there at boot has no frame table to stand in.
+            let _: MemHotadd = request.argument()?;
+            return Err(Errno::EINVAL.into());
+        }
+        PlatformOperation::CORE_PARKING => return cpu::park(host, &request),
         PlatformOperation::RESOURCE_OP => return cpu::resource(host, &request),
         _ => return Err(Errno::ENOSYS.into()),
     }
@@ -203,18 +210,12 @@ fn symbol<H: PlatformHost + GuestMemory>(host: &mut H, request: &Request) -> Res
 /// What each operation is here.
 pub const ROWS: &[Row] = rows!(PlatformOperation {
     works: SETTIME32 SETTIME64 ADD_MEMTYPE DEL_MEMTYPE READ_MEMTYPE PLATFORM_QUIRK GET_CPU_VERSION FIRMWARE_INFO
-        ENTER_ACPI_SLEEP GET_CPUINFO CPU_ONLINE CPU_OFFLINE GET_SYMBOL;
+        ENTER_ACPI_SLEEP GET_CPUINFO CPU_ONLINE CPU_OFFLINE CORE_PARKING GET_SYMBOL;
     (absent "no microcode loader for this processor"): MICROCODE_UPDATE;
     (absent "booted without EFI"): EFI_RUNTIME_CALL;
     (absent "only with cpufreq=dom0-kernel"): CHANGE_FREQ GETIDLETIME;
     (absent "cpufreq and C-states off (cpufreq=none)"): SET_PROCESSOR_PMINFO;
     (absent "no cache monitoring; only the TSC can be read"): RESOURCE_OP;
     (absent "not in Xen 4.17"): GET_DOM0_CONSOLE GET_UCODE_REVISION MICROCODE_UPDATE2;
-    (missing "adding processors, memory and parking cores at run time"): CPU_HOTADD MEM_HOTADD CORE_PARKING;
-});
-
-/// What works here and not yet in `hv`: the host side refuses it. The status page shows these instead.
-pub const REFUSED_BY_HOST: &[Row] = rows!(PlatformOperation {
-    (missing "the image refuses: ENODEV, memory types stay as the firmware set them"): ADD_MEMTYPE DEL_MEMTYPE;
-    (missing "the image refuses: EOPNOTSUPP, physical CPUs stay as they are"): CPU_ONLINE CPU_OFFLINE;
+    (absent "no room for processors and memory that were not there at boot"): CPU_HOTADD MEM_HOTADD;
 });

@@ -1,5 +1,6 @@
 //! Interrupts, PCI, CPUs and firmware of the fake host: notes what it is told.
 
+use abi::mca::McaLogicalCpu;
 use abi::physdev::MapPirqType;
 use abi::platform::PlatformQuirk;
 use abi::{Errno, Gfn, GuestHandle, Mfn, Result};
@@ -7,7 +8,11 @@ use hypercalls::authority::{ControlDomain, Target};
 use hypercalls::op::physdev::{
     ConfigurationWindow, EoiStyle, LineMode, MappedPirq, PciAddress, PciFunction, PciHost, PhysdevHost, PirqSource,
 };
-use hypercalls::op::platform::{CpuFacts, CpuHost, MemoryType, PlatformHost, SleepRegisters, SleepRequest, Symbol};
+use hypercalls::op::platform::{
+    CpuChange, CpuFacts, CpuHost, MemoryType, PlatformHost, SleepRegisters, SleepRequest, Symbol,
+};
+
+use zerocopy::FromZeros;
 
 use super::Fake;
 
@@ -94,11 +99,20 @@ impl CpuHost for Fake {
     fn highest_cpu(&self) -> u32 {
         1
     }
-    fn cpu_start(&mut self, _authority: ControlDomain, cpu: u32) -> Result<()> {
-        self.attempt("cpu start", cpu)
+    fn cpu_start(&mut self, _authority: ControlDomain, cpu: u32) -> Result<CpuChange> {
+        self.attempt("cpu start", cpu).map(|()| CpuChange::Done)
     }
-    fn cpu_stop(&mut self, _authority: ControlDomain, cpu: u32) -> Result<()> {
-        self.attempt("cpu stop", cpu)
+    fn cpu_stop(&mut self, _authority: ControlDomain, cpu: u32) -> Result<CpuChange> {
+        self.attempt("cpu stop", cpu).map(|()| CpuChange::Done)
+    }
+    fn cpu_park(&mut self, _authority: ControlDomain, count: u32) -> Result<CpuChange> {
+        self.attempt("cpu park", count).map(|()| CpuChange::Done)
+    }
+    fn parked_cpus(&self) -> u32 {
+        0
+    }
+    fn logical_cpu(&self, cpu: u32) -> Option<McaLogicalCpu> {
+        (cpu < 1).then(|| McaLogicalCpu { cpu, ..McaLogicalCpu::new_zeroed() })
     }
 }
 

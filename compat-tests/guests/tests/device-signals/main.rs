@@ -6,8 +6,8 @@
 use compat_guests::buffer::Buffer;
 use compat_guests::events;
 use compat_guests::pci::{self, Map};
-use compat_guests::report::{result, value_at};
-use compat_guests::{memory, number};
+use compat_guests::report::{check, result, value_at};
+use compat_guests::{memory, number, time};
 
 compat_guests::guest!(main);
 
@@ -67,6 +67,8 @@ fn main() {
     pci::announce(device.devfn);
     line(&device);
     message(&device);
+    restored(&device);
+    rate(&device);
     table(&device);
 }
 
@@ -187,6 +189,75 @@ fn message(device: &Device) {
     }
     let mut gone = Buffer::<8>::new().u16(0, number::DOMID_SELF as u16).u32(4, pirq);
     result(format_args!("msi.unmap"), pci::physdev(14, &mut gone));
+}
+
+/// The device forgets its message, as after a reset; dom0 has it written back.
+fn restored(device: &Device) {
+    const RESTORE: u64 = 19;
+    const RESTORE_EXT: u64 = 27;
+    let Some(position) = pci::capability(device.devfn, 5) else { return };
+    let (outcome, argument) = Map::message((0, device.devfn), 0, 0).call();
+    result(format_args!("restore.map"), outcome);
+    let pirq = argument.get_u32(12);
+    let Some(port) = bind(pirq) else { return };
+    pci::write(device.devfn, position + 2, 2, 1);
+    for (label, command) in [("old", RESTORE), ("new", RESTORE_EXT)] {
+        device.raise(LINK);
+        value_at(format_args!("restore.{label}.before"), comes(port));
+        device.quiet();
+        settle(port);
+        pci::write(device.devfn, position + 2, 2, 0);
+        pci::write(device.devfn, position + 4, 4, 0);
+        device.raise(LINK);
+        value_at(format_args!("restore.{label}.forgotten"), comes(port));
+        device.quiet();
+        settle(port);
+        let mut which = if command == RESTORE {
+            Buffer::<8>::new().u16(0, (device.devfn as u16) << 8)
+        } else {
+            Buffer::<8>::new().u32(4, device.devfn << 8)
+        };
+        result(format_args!("restore.{label}"), pci::physdev(command, &mut which));
+        value_at(format_args!("restore.{label}.control"), pci::read(device.devfn, position + 2, 2) as u64 & 1);
+        device.raise(LINK);
+        value_at(format_args!("restore.{label}.after"), comes(port));
+        device.quiet();
+        settle(port);
+    }
+    let mut nobody = Buffer::<8>::new().u16(0, 0xff00);
+    result(format_args!("restore.nobody"), pci::physdev(RESTORE, &mut nobody));
+    events::on_port(3, port);
+    let mut gone = Buffer::<8>::new().u16(0, number::DOMID_SELF as u16).u32(4, pirq);
+    result(format_args!("restore.unmap"), pci::physdev(14, &mut gone));
+}
+
+/// A storm: the device is raised without end, and may come so often only as `irq_ratelimit` says (50 in 10 ms here).
+fn rate(device: &Device) {
+    const SPAN: u64 = 200_000_000;
+    const MOST: u32 = 2 * 50 * (SPAN / 10_000_000) as u32;
+    let Some(position) = pci::capability(device.devfn, 5) else { return };
+    let (_, argument) = Map::message((0, device.devfn), 0, 0).call();
+    let pirq = argument.get_u32(12);
+    let Some(port) = bind(pirq) else { return };
+    pci::write(device.devfn, position + 2, 2, 1);
+    let (mut raised, mut came) = (0u32, 0u32);
+    let end = time::now() + SPAN;
+    while time::now() < end {
+        device.raise(LINK);
+        raised += 1;
+        came += u32::from(comes_now(port));
+        device.quiet();
+    }
+    check("storm", (raised > 2 * MOST).into(), format_args!("{raised} raised"));
+    check("held-back", (came > 0 && came <= MOST).into(), format_args!("{came} of {raised} came"));
+    time::spin(50_000_000);
+    settle(port);
+    device.raise(LINK);
+    value_at(format_args!("rate.afterwards"), comes(port));
+    device.quiet();
+    events::on_port(3, port);
+    let mut gone = Buffer::<8>::new().u16(0, number::DOMID_SELF as u16).u32(4, pirq);
+    result(format_args!("rate.unmap"), pci::physdev(14, &mut gone));
 }
 
 fn table(device: &Device) {

@@ -1,7 +1,9 @@
 //! platform_op about physical CPUs: facts, on- and offline, registers.
 
+use abi::mca::McaLogicalCpu;
 use abi::platform::{
-    CpuOnline, PcpuFlags, PcpuInfo, PcpuVersion, PlatformOperation, ResourceCommand, ResourceEntry, ResourceOp,
+    CoreParking, CoreParkingCommand, CpuHotadd, CpuOnline, PcpuFlags, PcpuInfo, PcpuVersion, PlatformOperation,
+    ResourceCommand, ResourceEntry, ResourceOp,
 };
 use abi::{Errno, Result};
 
@@ -9,7 +11,7 @@ use super::Request;
 use crate::authority::ControlDomain;
 use crate::guest::{self, GuestMemory};
 use crate::op::timer::TimerHost;
-use crate::outcome::Reply;
+use crate::outcome::{Failure, Reply};
 
 /// What is known about a physical CPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,9 +39,24 @@ pub trait CpuHost {
     /// Highest number of a present CPU.
     fn highest_cpu(&self) -> u32;
     /// Starts an offline CPU. Errors: `EINVAL`, `EBUSY`, `EIO`.
-    fn cpu_start(&mut self, authority: ControlDomain, cpu: u32) -> Result<()>;
+    fn cpu_start(&mut self, authority: ControlDomain, cpu: u32) -> Result<CpuChange>;
     /// Takes a CPU out of service. Errors: `EBUSY`.
-    fn cpu_stop(&mut self, authority: ControlDomain, cpu: u32) -> Result<()>;
+    fn cpu_stop(&mut self, authority: ControlDomain, cpu: u32) -> Result<CpuChange>;
+    /// Keeps `count` CPUs out of service to save power. Errors: `EINVAL` for more than can go.
+    fn cpu_park(&mut self, authority: ControlDomain, count: u32) -> Result<CpuChange>;
+    /// How many are kept out of service so.
+    fn parked_cpus(&self) -> u32;
+    /// How machine-check software knows a CPU that runs.
+    fn logical_cpu(&self, cpu: u32) -> Option<McaLogicalCpu>;
+}
+
+/// How far a change of a CPU got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CpuChange {
+    /// It is as it should be.
+    Done,
+    /// To be asked again, after the caller has let go of the CPU it runs on.
+    UnderWay,
 }
 
 /// Most entries of one register access.
@@ -74,17 +91,60 @@ pub(super) fn version<H: CpuHost + GuestMemory>(host: &mut H, request: &Request)
 
 /// cpu_online and cpu_offline; nothing to do is success. Errors: `EINVAL` for an absent CPU, `EOPNOTSUPP` for stopping
 /// the boot CPU, and the host's.
-pub(super) fn hotplug<H: CpuHost>(host: &mut H, request: &Request) -> Result<()> {
+pub(super) fn hotplug<H: CpuHost>(host: &mut H, request: &Request) -> Reply {
     let CpuOnline { cpu } = request.argument()?;
     let start = request.operation.command == PlatformOperation::CPU_ONLINE;
     if !start && cpu == 0 {
-        return Err(Errno::EOPNOTSUPP);
+        return Err(Errno::EOPNOTSUPP.into());
     }
     let facts = host.cpu(cpu).ok_or(Errno::EINVAL)?;
-    match (start, facts.online) {
-        (true, false) => host.cpu_start(request.authority, cpu),
-        (false, true) => host.cpu_stop(request.authority, cpu),
-        _ => Ok(()),
+    let change = match (start, facts.online) {
+        (true, false) => host.cpu_start(request.authority, cpu)?,
+        (false, true) => host.cpu_stop(request.authority, cpu)?,
+        _ => CpuChange::Done,
+    };
+    finish(request, change)
+}
+
+/// The answer, or the same call again.
+fn finish(request: &Request, change: CpuChange) -> Reply {
+    match change {
+        CpuChange::Done => Ok(0),
+        CpuChange::UnderWay => Err(Failure::Preempted([request.handle.address().0, 0, 0, 0, 0, 0])),
+    }
+}
+
+/// core_parking. Errors: `EINVAL` for another command, and the host's.
+pub(super) fn park<H: CpuHost + GuestMemory>(host: &mut H, request: &Request) -> Reply {
+    let mut parking: CoreParking = request.argument()?;
+    match parking.command {
+        CoreParkingCommand::SET => {
+            let change = host.cpu_park(request.authority, parking.idle_count)?;
+            finish(request, change)
+        }
+        CoreParkingCommand::GET => {
+            parking.idle_count = host.parked_cpus();
+            request.answer(host, &parking)?;
+            Ok(0)
+        }
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+/// cpu_hotadd: all CPUs were there at boot. Errors: `EINVAL` for numbers that no CPU has, `EEXIST`, `ENOSPC`.
+pub(super) fn add<H: CpuHost>(host: &H, request: &Request) -> Result<()> {
+    // As many as a MADT can name; proximity domains are bytes here as on Xen.
+    const NUMBERS: u32 = 1 << 15;
+    const DOMAINS: u32 = 256;
+    let wanted: CpuHotadd = request.argument()?;
+    if wanted.apic_id >= NUMBERS || wanted.acpi_id >= NUMBERS || wanted.proximity >= DOMAINS {
+        return Err(Errno::EINVAL);
+    }
+    let mut known = (0..=host.highest_cpu()).filter_map(|cpu| host.cpu(cpu));
+    match known.find(|cpu| cpu.acpi == wanted.acpi_id) {
+        Some(cpu) if cpu.apic == wanted.apic_id => Err(Errno::EEXIST),
+        Some(_) => Err(Errno::EINVAL),
+        None => Err(Errno::ENOSPC),
     }
 }
 
