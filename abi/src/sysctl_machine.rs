@@ -43,6 +43,37 @@ numbers! {
         HVM_DEFAULT = 5, "XEN_SYSCTL_cpu_policy_hvm_default";
     }
 
+    /// What get_pmstat tells about.
+    pub struct PowerStatistics(u32) {
+        GET_MAX_PX = 0x11, "PMSTAT_get_max_px";
+        GET_PX = 0x12, "PMSTAT_get_pxstat";
+        RESET_PX = 0x13, "PMSTAT_reset_pxstat";
+        GET_MAX_CX = 0x21, "PMSTAT_get_max_cx";
+        GET_CX = 0x22, "PMSTAT_get_cxstat";
+        RESET_CX = 0x23, "PMSTAT_reset_cxstat";
+    }
+
+    /// What pm_op is to do.
+    pub struct PowerCommand(u32) {
+        GET_CPUFREQ_PARAMETERS = 0x11, "GET_CPUFREQ_PARA";
+        SET_CPUFREQ_GOVERNOR = 0x12, "SET_CPUFREQ_GOV";
+        SET_CPUFREQ_PARAMETER = 0x13, "SET_CPUFREQ_PARA";
+        GET_CPUFREQ_AVERAGE = 0x14, "GET_CPUFREQ_AVGFREQ";
+        SET_SMT_SCHEDULING = 0x21, "XEN_SYSCTL_pm_op_set_sched_opt_smt";
+        GET_MAX_CSTATE = 0x22, "XEN_SYSCTL_pm_op_get_max_cstate";
+        SET_MAX_CSTATE = 0x23, "XEN_SYSCTL_pm_op_set_max_cstate";
+        ENABLE_TURBO = 0x26, "XEN_SYSCTL_pm_op_enable_turbo";
+        DISABLE_TURBO = 0x27, "XEN_SYSCTL_pm_op_disable_turbo";
+    }
+
+    /// What cpu_hotplug is to do.
+    pub struct HotplugOperation(u32) {
+        ONLINE = 0, "XEN_SYSCTL_CPU_HOTPLUG_ONLINE";
+        OFFLINE = 1, "XEN_SYSCTL_CPU_HOTPLUG_OFFLINE";
+        SMT_ENABLE = 2, "XEN_SYSCTL_CPU_HOTPLUG_SMT_ENABLE";
+        SMT_DISABLE = 3, "XEN_SYSCTL_CPU_HOTPLUG_SMT_DISABLE";
+    }
+
     /// How CPUID can be made to show less.
     pub struct LevellingCapabilities(u32) {
         FAULTING = 1 << 0, "XEN_SYSCTL_CPU_LEVELCAP_faulting";
@@ -58,6 +89,12 @@ numbers! {
 }
 
 constants! {
+    /// Kinds of power statistics, and of power commands.
+    pub const POWER_CATEGORY: u32 = 0xf0, "PMSTAT_CATEGORY_MASK";
+    /// Statistics of frequencies.
+    pub const POWER_FREQUENCIES: u32 = 0x10, "PMSTAT_PX";
+    /// Statistics of idle states.
+    pub const POWER_IDLE_STATES: u32 = 0x20, "PMSTAT_CX";
     /// No core number.
     pub const NO_CORE: u32 = u32::MAX, "XEN_INVALID_CORE_ID";
     /// No socket number.
@@ -192,7 +229,45 @@ wire! {
         /// Which CPU.
         pub cpu: u32 = "cpu",
         /// What to do.
-        pub operation: u32 = "op",
+        pub operation: HotplugOperation = "op",
+    }
+
+    /// get_pmstat about idle states.
+    pub struct IdleStatistics = "struct xen_sysctl_get_pmstat", 64 {
+        /// What to tell about.
+        pub kind: PowerStatistics = "type",
+        /// Which CPU.
+        pub cpu: u32 = "cpuid",
+        /// In: room; out: states, the running one included.
+        pub states: u32 = "u.getcx.nr",
+        /// The last state.
+        pub last: u32 = "u.getcx.last",
+        /// Nanoseconds idle.
+        pub idle_time: u64 = "u.getcx.idle_time",
+        /// Where to write how often each state was entered.
+        pub entries: GuestHandle<u64> = "u.getcx.triggers",
+        /// Where to write nanoseconds in each state.
+        pub residencies: GuestHandle<u64> = "u.getcx.residencies",
+        /// Package counters.
+        pub package_counters: u32 = "u.getcx.nr_pc",
+        /// Core counters.
+        pub core_counters: u32 = "u.getcx.nr_cc",
+        /// Where to write package counters.
+        pub package: GuestHandle<u64> = "u.getcx.pc",
+        /// Where to write core counters.
+        pub core: GuestHandle<u64> = "u.getcx.cc",
+    }
+
+    /// pm_op, of whose union only a word is used.
+    pub struct PowerOp = "struct xen_sysctl_pm_op", 128 {
+        /// What to do.
+        pub command: PowerCommand = "cmd",
+        /// Which CPU, or which limit.
+        pub cpu: u32 = "cpuid",
+        /// The value.
+        pub value: u32 = "u.get_max_cstate",
+        /// The rest of the union.
+        pub reserved: [u32; 29] = "",
     }
 
     /// Where a CPU is.

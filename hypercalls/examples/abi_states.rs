@@ -8,8 +8,8 @@ use abi::{Call, operations::GROUPS};
 use hypercalls::{
     dispatch,
     op::{
-        absent, console, cpu, domctl, event, grant, machine_check, memory, mmu, physdev, platform, sched, sysctl, vcpu,
-        version,
+        absent, console, cpu, domctl, event, grant, hypfs, machine_check, memory, mmu, physdev, platform, sched,
+        sysctl, vcpu, version,
     },
     table::{Row, State},
 };
@@ -32,6 +32,7 @@ const FAMILIES: &[(Call, &[Row])] = &[
     (Call::SCHED_OP, sched::ROWS),
     (Call::PHYSDEV_OP, physdev::ROWS),
     (Call::DOMCTL, domctl::ROWS),
+    (Call::HYPFS_OP, hypfs::ROWS),
     (Call::SYSCTL, sysctl::ROWS),
     (Call::MCA, machine_check::ROWS),
 ];

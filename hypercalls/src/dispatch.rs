@@ -7,6 +7,7 @@ use abi::callback::CallbackOperation;
 use abi::console::ConsoleOperation;
 use abi::event_channel::EventChannelOperation;
 use abi::hvm::HvmOperation;
+use abi::hypfs::HypfsOperation;
 use abi::mmu::UpdateFlags;
 use abi::multicall::MulticallEntry;
 use abi::nmi::NmiOperation;
@@ -25,15 +26,17 @@ use crate::op::cpu::CpuHost;
 use crate::op::domctl::DomctlHost;
 use crate::op::event::EventHost;
 use crate::op::grant::GrantCalls;
+use crate::op::hypfs::{Extent, ParameterHost};
 use crate::op::memory::MemoryHost;
 use crate::op::mmu::DescriptorCalls;
 use crate::op::physdev::PhysdevHost;
 use crate::op::platform::PlatformHost;
 use crate::op::sched::SchedulerHost;
+use crate::op::sysctl::SysctlHost;
 use crate::op::vcpu::VcpuHost;
 use crate::op::version::VersionHost;
 use crate::op::{
-    absent, console, cpu, domctl, event, grant, machine_check, memory, mmu, multicall, physdev, platform, sched,
+    absent, console, cpu, domctl, event, grant, hypfs, machine_check, memory, mmu, multicall, physdev, platform, sched,
     sysctl, timer, vcpu, version,
 };
 use crate::outcome::{Arguments, Outcome, Reply};
@@ -57,6 +60,8 @@ pub trait Host:
     + PhysdevHost
     + PlatformHost
     + DomctlHost
+    + SysctlHost
+    + ParameterHost
 {
 }
 
@@ -77,6 +82,8 @@ impl<H> Host for H where
         + PhysdevHost
         + PlatformHost
         + DomctlHost
+        + SysctlHost
+        + ParameterHost
 {
 }
 
@@ -273,6 +280,10 @@ fn route<H: Host, P: Place<H>>(host: &mut H, at: P) -> P::Completed {
         }
         Call::SYSCTL => at.run(host, |host, [a, ..]| sysctl::sysctl(host, Handle::new(a))),
         Call::DOMCTL => at.run(host, |host, [a, ..]| domctl::domctl(host, Handle::new(a))),
+        Call::HYPFS_OP => at.run(host, |host, [a, b, c, d]| {
+            let data = Extent { at: Handle::new(d), length: at.argument(host, 4) };
+            hypfs::hypfs(host, HypfsOperation(a as u32), Extent { at: Handle::new(b), length: c }, data)
+        }),
         Call::XENPMU_OP => at.run(host, |_, _| absent::pmu()),
         Call::HVM_OP => at.run(host, |host, [a, b, ..]| absent::hvm(host, HvmOperation(a as u32), Handle::new(b))),
         Call::DM_OP => {

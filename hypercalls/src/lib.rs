@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod authority;
+mod bitmap;
 pub mod dispatch;
 pub mod guest;
 pub mod op;

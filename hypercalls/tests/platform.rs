@@ -235,14 +235,14 @@ fn toolstack_calls_refuse_in_xens_order() {
         assert_eq!(ask(Fake::unprivileged(), request(version, 9, 1)), Errno::EPERM, "createdomain names no domain");
         assert_eq!(ask(Fake::new(), request(version, 0, 3)), Errno::EINVAL, "not on itself");
     }
-    let ask_machine = |host: &Fake, interface_version| {
+    let ask_machine = |mut host: Fake, interface_version| {
         host.next_call().memory.put(BASE, &Sysctl { interface_version, ..Sysctl::default() });
-        errno(sysctl::sysctl(host, at(0)))
+        errno(sysctl::sysctl(&mut host, at(0)))
     };
-    assert_eq!(ask_machine(&Fake::new(), 0x14), Errno::EACCES);
-    assert_eq!(ask_machine(&Fake::new(), 0x17), Errno::EACCES);
-    assert_eq!(ask_machine(&Fake::unprivileged(), 0x15), Errno::EPERM);
-    assert_eq!(ask_machine(&Fake::new(), 0x16), Errno::ENOSYS);
+    assert_eq!(ask_machine(Fake::new(), 0x14), Errno::EACCES);
+    assert_eq!(ask_machine(Fake::new(), 0x17), Errno::EACCES);
+    assert_eq!(ask_machine(Fake::unprivileged(), 0x15), Errno::EPERM);
+    assert_eq!(ask_machine(Fake::new(), 0x16), Errno::ENOSYS);
     assert_eq!(errno(absent::pmu()), Errno::EOPNOTSUPP);
 }
 

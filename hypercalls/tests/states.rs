@@ -8,7 +8,7 @@ use abi::platform::{PLATFORM_INTERFACE_VERSION, PlatformOp, PlatformOperation};
 use abi::sysctl::{SYSCTL_INTERFACE_VERSION, Sysctl, SysctlOperation};
 use abi::{DomainId, Errno, GuestHandle, VcpuId};
 use common::{BASE, Fake, at};
-use hypercalls::op::{console, domctl, memory, physdev, platform, sched, sysctl, vcpu, version};
+use hypercalls::op::{console, domctl, hypfs, memory, physdev, platform, sched, sysctl, vcpu, version};
 use hypercalls::outcome::{Failure, Reply};
 use hypercalls::table::{Row, State};
 
@@ -141,13 +141,42 @@ fn domctl() {
 }
 
 #[test]
+fn hypfs() {
+    let number_of = abi::hypfs::HypfsOperation;
+    let unknown = Err(Failure::Errno(Errno::EOPNOTSUPP));
+    for number in 0..NUMBERS {
+        let mut host = host();
+        host.memory.put(BASE, b"/\0");
+        let none = hypfs::Extent { at: GuestHandle::new(0), length: 0 };
+        let path = if number == 0 { none } else { hypfs::Extent { at: at(0), length: 2 } };
+        let reply = hypfs::hypfs(&mut host, number_of(number), path, none);
+        let is_there = hypfs::ROWS.iter().any(|row| row.number == number);
+        assert_eq!(reply != unknown, is_there, "{number}");
+    }
+    assert_eq!(hypfs::ROWS.len(), abi::hypfs::HypfsOperation::NAMED.len());
+}
+
+#[test]
 fn sysctl() {
-    check(sysctl::ROWS, SysctlOperation::NAMED, unknown, |host, number| {
-        let request = Sysctl {
+    let absent = |number| match number {
+        20 => error(Errno::EOPNOTSUPP),
+        21 | 23 => error(Errno::ENODEV),
+        _ => error(Errno::ENOSYS),
+    };
+    check(sysctl::ROWS, SysctlOperation::NAMED, absent, |host, number| {
+        // Those that have commands of their own know none of number 0.
+        let command = match SysctlOperation(number) {
+            SysctlOperation::GET_PMSTAT => 0x21,
+            SysctlOperation::PM_OP => 0x22,
+            SysctlOperation::CPUPOOL_OP => 7,
+            _ => 0,
+        };
+        let mut request = Sysctl {
             command: SysctlOperation(number),
             interface_version: SYSCTL_INTERFACE_VERSION,
             ..Sysctl::default()
         };
+        request.argument[0] = command;
         host.memory.put(BASE, &request);
         sysctl::sysctl(host, at(0))
     });

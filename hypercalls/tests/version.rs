@@ -95,6 +95,30 @@ fn build_id_reports_its_size() {
 }
 
 #[test]
+fn texts_of_any_length_are_not_cut_off() {
+    let mut host = Fake::new();
+    for (operation, expected) in [
+        (Version::CAPABILITIES2, "xen-3.0-x86_64 "),
+        (Version::CHANGESET2, "abc"),
+        (Version::COMMANDLINE2, "dom0_mem=512M"),
+    ] {
+        let length = expected.len() as u64;
+        host.next_call();
+        assert_eq!(xen_version(&mut host, operation, abi::GuestHandle::new(0)), Ok(length));
+        host.next_call().memory.put(BASE, &[0xA5_u8; 64]);
+        host.memory.put(BASE, &(length as u32 - 1));
+        assert_eq!(errno(xen_version(&mut host, operation, at(0))), Errno::ENOBUFS);
+        host.next_call().memory.put(BASE, &40_u32);
+        assert_eq!(xen_version(&mut host, operation, at(0)), Ok(length));
+        let written: Vec<u8> = (0..length).map(|offset| host.memory.get(BASE + 4 + offset)).collect();
+        assert_eq!(written, expected.as_bytes());
+        assert_eq!(host.memory.get::<u8>(BASE + 4 + length), 0xA5, "no NUL");
+    }
+    let mut other = Fake::unprivileged();
+    assert_eq!(xen_version(&mut other, Version::COMMANDLINE2, abi::GuestHandle::new(0)), Ok(8), "<denied>");
+}
+
+#[test]
 fn console_writes_in_preemptible_pieces() {
     let mut host = Fake::new();
     let message: Vec<u8> = (0..1000u32).map(|index| b'a' + (index % 26) as u8).collect();

@@ -5,38 +5,40 @@
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Level {
+    /// Which CPUs and domains are in which CPU pool.
+    CpuPools = 1,
     /// The list of domains.
-    DomainList = 1,
+    DomainList = 2,
     /// Slow changes of one domain: start, shutdown, teardown, hotplug.
-    DomainControl = 2,
+    DomainControl = 3,
     /// Allocation and binding of one domain's event ports.
-    EventPorts = 3,
+    EventPorts = 4,
     /// A physical interrupt's binding.
-    PhysicalInterrupt = 4,
+    PhysicalInterrupt = 5,
     /// One domain's grant table: sizes and version.
-    GrantTable = 5,
+    GrantTable = 6,
     /// One active grant entry.
-    GrantEntry = 6,
+    GrantEntry = 7,
     /// One domain's maptrack free list.
-    MapTrack = 7,
+    MapTrack = 8,
     /// One page-table page being changed.
-    PageTable = 8,
+    PageTable = 9,
     /// One domain's list of frames and its accounting.
-    DomainFrames = 9,
+    DomainFrames = 10,
     /// One event port's state.
-    EventPort = 10,
+    EventPort = 11,
     /// One FIFO event queue.
-    EventQueue = 11,
+    EventQueue = 12,
     /// A run queue, and the run state of the vCPUs on it.
-    RunQueue = 12,
+    RunQueue = 13,
     /// A CPU's timer queue.
-    Timers = 13,
+    Timers = 14,
     /// Interrupt controllers and PCI configuration access.
-    InterruptController = 14,
+    InterruptController = 15,
     /// The byte heap.
-    Heap = 15,
+    Heap = 16,
     /// The frame allocator: above the heap, which grows by frames.
-    FrameAllocator = 16,
+    FrameAllocator = 17,
     /// The console ring and its devices: last, so that anything may print.
-    Console = 17,
+    Console = 18,
 }

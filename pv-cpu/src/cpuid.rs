@@ -60,7 +60,7 @@ impl Vendor {
         }
     }
 
-    const fn is_amd(self) -> bool {
+    pub(crate) const fn is_amd(self) -> bool {
         matches!(self, Vendor::Amd | Vendor::Hygon)
     }
 }
@@ -274,6 +274,11 @@ impl CpuidPolicy {
     /// The extended state the domain may enable.
     pub const fn extended_states(&self) -> &ExtendedState {
         &self.state
+    }
+
+    /// Width of physical addresses.
+    pub const fn physical_address_bits(&self) -> u8 {
+        self.extended[8].eax as u8
     }
 
     /// Maker of the CPU.

@@ -5,6 +5,7 @@
 //! Source: Xen public headers `domctl.h` (cpu_policy), `arch-x86/xen.h` (`xen_cpuid_leaf`).
 
 use crate::cpuid::{CpuidPolicy, Leaf};
+use crate::features::leaf1_edx::AMD_COMMON;
 
 /// Leaves that have subleaves.
 const CACHES: u32 = 4;
@@ -46,15 +47,30 @@ impl CpuidPolicy {
         }
         let [first, ..] = &self.extended;
         for (number, leaf) in (EXTENDED..=first.eax).zip(&self.extended) {
-            each(number, None, *leaf)?;
+            each(number, None, if number == EXTENDED + 1 { self.without_common(*leaf) } else { *leaf })?;
         }
         Ok(())
+    }
+
+    /// Bits of leaf 1 that AMD's CPUs repeat in the first extended leaf are told once.
+    fn without_common(&self, leaf: Leaf) -> Leaf {
+        if self.vendor.is_amd() { Leaf { edx: leaf.edx & !AMD_COMMON, ..leaf } } else { leaf }
+    }
+
+    /// Repeats them for the guest.
+    fn repeat_common(&mut self) {
+        if self.vendor.is_amd() {
+            let [_, features, ..] = &self.basic;
+            let [_, extended, ..] = &mut self.extended;
+            extended.edx = extended.edx & !AMD_COMMON | features.edx & AMD_COMMON;
+        }
     }
 
     fn for_each_state<E>(&self, each: &mut impl FnMut(u32, Option<u32>, Leaf) -> Result<(), E>) -> Result<(), E> {
         let offered = self.state.offered();
         let size = self.state.standard_size(offered);
-        let main = Leaf { eax: offered as u32, ebx: size, ecx: size, edx: (offered >> 32) as u32 };
+        // What is enabled varies, so its size is not told.
+        let main = Leaf { eax: offered as u32, ebx: 0, ecx: size, edx: (offered >> 32) as u32 };
         each(STATE, Some(0), if offered == 0 { Leaf::default() } else { main })?;
         each(STATE, Some(1), Leaf { eax: self.state_features, ..Leaf::default() })?;
         for component in (2..STATE_COMPONENTS).filter(|component| offered >> component & 1 != 0) {
@@ -74,6 +90,7 @@ impl CpuidPolicy {
         for (number, subleaf, wanted) in leaves {
             policy.take(most, number, subleaf, wanted).ok_or((number, subleaf))?;
         }
+        policy.repeat_common();
         Ok(policy)
     }
 

@@ -148,6 +148,27 @@ impl Pools {
         Ok(cpu)
     }
 
+    /// A CPU goes out of service: it is in no pool until it comes back.
+    ///
+    /// # Errors
+    /// If it is not in the first pool, or the last one there.
+    pub fn withdraw_cpu(&mut self, cpu: u32) -> Result<(), PoolError> {
+        let first = self.list.iter_mut().find(|pool| pool.id == FIRST_POOL).ok_or(PoolError::Absent)?;
+        if first.cpus & bit(cpu) == 0 || first.cpus == bit(cpu) {
+            return Err(PoolError::Busy);
+        }
+        first.cpus &= !bit(cpu);
+        Ok(())
+    }
+
+    /// A CPU that was withdrawn is in service again, in the first pool.
+    pub fn restore_cpu(&mut self, cpu: u32) {
+        let is_known = self.free & bit(cpu) != 0 || self.list.iter().any(|pool| pool.cpus & bit(cpu) != 0);
+        if let Some(first) = self.list.iter_mut().find(|pool| pool.id == FIRST_POOL).filter(|_| !is_known) {
+            first.cpus |= bit(cpu);
+        }
+    }
+
     /// Changes the rate limit of a pool.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! CPU pools: who may have which CPU.
 #![allow(clippy::unwrap_used, reason = "a failed test panics")]
 
-use scheduler::{PoolError, Pools, Population::Empty, Population::Inhabited};
+use scheduler::{FIRST_POOL, PoolError, Pools, Population::Empty, Population::Inhabited};
 
 #[test]
 fn the_first_pool_has_all_and_stays() {
@@ -55,4 +55,18 @@ fn a_cpu_is_in_one_pool_or_free() {
     {
         assert_eq!(refused, Some(PoolError::Absent));
     }
+}
+
+#[test]
+fn a_cpu_out_of_service_is_nobodys_until_it_comes_back() {
+    let mut pools = Pools::new(0b111).expect("room");
+    pools.remove_cpu(FIRST_POOL, Some(2), Inhabited).expect("two are left");
+    assert_eq!(pools.withdraw_cpu(2), Err(PoolError::Busy), "it is in no pool");
+    pools.withdraw_cpu(1).expect("one is left");
+    assert_eq!((pools.get(FIRST_POOL).map(|pool| pool.cpus), pools.free_cpus()), (Some(0b001), 0b100));
+    assert_eq!(pools.withdraw_cpu(0), Err(PoolError::Busy), "the last one");
+    assert_eq!(pools.add_cpu(FIRST_POOL, Some(1)), Err(PoolError::NotFree));
+    pools.restore_cpu(1);
+    pools.restore_cpu(2);
+    assert_eq!((pools.get(FIRST_POOL).map(|pool| pool.cpus), pools.free_cpus()), (Some(0b011), 0b100));
 }

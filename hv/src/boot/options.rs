@@ -3,13 +3,19 @@
 //! Nothing here stops a boot: what is not understood, or not there, is named in a warning. Context: [`apply`] runs on the
 //! boot CPU, before memory is set up; it takes the console's lock and allocates nothing.
 
-use boot_options::{BootOptions, CommandLine, ConsoleOptions, LogLevel, SerialOptions, Warning};
-use log::LevelFilter;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use boot_options::{BootOptions, CommandLine, ConsoleOptions, SerialOptions, Warning};
 use spin::Once;
 
 use super::loader::{LoaderInfo, Module};
 use crate::{
-    console::{input, log as console_log, output, serial::Serial},
+    console::{
+        input,
+        log::{self as console_log, Source},
+        output,
+        serial::Serial,
+    },
     cpu::smp::Threads,
     interrupt::local_apic::X2Apic,
     platform::power,
@@ -82,23 +88,43 @@ pub fn apply(info: &'static LoaderInfo) {
     }
 }
 
-/// Xen prints what has no level of its own, which is most of its boot messages, at its default threshold "warning".
-/// Here these messages are information, so that threshold lets information through.
 fn apply_log_levels(options: &ConsoleOptions) {
-    log::set_max_level(match options.log.limited {
-        LogLevel::None => LevelFilter::Off,
-        LogLevel::Error => LevelFilter::Error,
-        LogLevel::Warning | LogLevel::Info => LevelFilter::Info,
-        LogLevel::Debug => LevelFilter::Debug,
-    });
-    // Every message that a guest causes is limited in rate, so the higher of the two thresholds counts.
-    console_log::set_guest_threshold(match options.guest_log.limited {
-        LogLevel::None => LevelFilter::Off,
-        LogLevel::Error => LevelFilter::Error,
-        LogLevel::Warning => LevelFilter::Warn,
-        LogLevel::Info => LevelFilter::Info,
-        LogLevel::Debug => LevelFilter::Debug,
-    });
+    console_log::set_thresholds(Source::Hypervisor, options.log);
+    console_log::set_thresholds(Source::Guest, options.guest_log);
+}
+
+/// A limit of grant tables.
+#[derive(Clone, Copy)]
+pub enum GrantLimit {
+    /// Frames of a table.
+    Frames,
+    /// Frames of mapping handles.
+    MaptrackFrames,
+}
+
+/// What was asked for at run time; 0 for nothing.
+static GRANT_LIMITS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
+
+fn grant_limit_word(which: GrantLimit) -> (&'static AtomicU32, u32) {
+    let [frames, maptrack_frames] = &GRANT_LIMITS;
+    match which {
+        GrantLimit::Frames => (frames, get().grants.max_frames),
+        GrantLimit::MaptrackFrames => (maptrack_frames, get().grants.max_maptrack_frames),
+    }
+}
+
+/// The most that domains made from now on get (`gnttab_max_frames`, `gnttab_max_maptrack_frames`).
+pub fn grant_limit(which: GrantLimit) -> u32 {
+    let (word, at_boot) = grant_limit_word(which);
+    match word.load(Relaxed) {
+        0 => at_boot,
+        asked => asked,
+    }
+}
+
+/// Changes it; 0 says what was asked for at boot.
+pub fn set_grant_limit(which: GrantLimit, frames: u32) {
+    grant_limit_word(which).0.store(frames, Relaxed);
 }
 
 /// Keeps the devices of `console=`. A serial port is ours only if `com1=` or `com2=` gives it to us; else it is dom0's.

@@ -142,6 +142,7 @@ fn start_dom0() -> ! {
         Ok(domain) => domain,
         Err(error) => refuse!("Panic on CPU 0: Could not construct domain 0: {error}. Halted."),
     };
+    console::guest::listen();
     if !options::get().console.keeps_vga {
         console::output::with(|console| console.vga.disable());
     }

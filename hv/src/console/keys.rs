@@ -27,9 +27,10 @@ pub fn listen() {
     }
 }
 
-/// Takes in what the serial line has received.
+/// Takes in what the serial line has received, and tells of what was printed.
 pub fn handle() {
     while let Some(byte) = output::with(|console| console.serial.as_ref().and_then(|serial| serial.receive())) {
         super::input::received(byte);
     }
+    super::guest::tell_of_ring();
 }

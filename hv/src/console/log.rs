@@ -6,7 +6,7 @@
 use core::fmt::{Display, Formatter, Write};
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use boot_options::Timestamps;
+use boot_options::{LogLevel, LogThresholds, Timestamps};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use super::output;
@@ -34,6 +34,7 @@ impl Log for XenLog {
             output::with(|console| {
                 let _ = writeln!(console, "(XEN) {stamp}{}", record.args());
             });
+            super::guest::ring_has_grown();
         }
     }
 
@@ -101,9 +102,55 @@ static GUEST_SECOND: AtomicU64 = AtomicU64::new(0);
 static GUEST_LINES: AtomicU32 = AtomicU32::new(0);
 static GUEST_THRESHOLD: AtomicU32 = AtomicU32::new(LevelFilter::Warn as u32);
 
-/// Sets which guest-triggered lines are printed.
-pub fn set_guest_threshold(filter: LevelFilter) {
-    GUEST_THRESHOLD.store(filter as u32, Relaxed);
+/// Whose lines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The hypervisor's own.
+    Hypervisor,
+    /// Those that guests cause.
+    Guest,
+}
+
+/// What was asked for, for each source: `always` below, `limited` above.
+static ASKED: [AtomicU32; 2] =
+    [AtomicU32::new(packed(LogThresholds::HYPERVISOR)), AtomicU32::new(packed(LogThresholds::GUEST))];
+
+const LEVELS: [LogLevel; 5] = [LogLevel::None, LogLevel::Error, LogLevel::Warning, LogLevel::Info, LogLevel::Debug];
+
+const fn packed(thresholds: LogThresholds) -> u32 {
+    thresholds.always as u32 | (thresholds.limited as u32) << 8
+}
+
+fn asked(source: Source) -> &'static AtomicU32 {
+    let [hypervisor, guest] = &ASKED;
+    if source == Source::Hypervisor { hypervisor } else { guest }
+}
+
+/// What is printed of a source, as it was asked for.
+pub fn thresholds(source: Source) -> LogThresholds {
+    let word = asked(source).load(Relaxed);
+    let level = |number: u32| LEVELS.get(number as usize & 0xFF).copied().unwrap_or(LogLevel::None);
+    LogThresholds { always: level(word), limited: level(word >> 8) }
+}
+
+/// Sets what is printed of a source.
+///
+/// Xen prints what has no level of its own, which is most of its boot messages, at its default threshold "warning". Here
+/// these messages are information, so that threshold lets information through. Every message that a guest causes is
+/// limited in rate, so the higher of the two thresholds counts.
+pub fn set_thresholds(source: Source, thresholds: LogThresholds) {
+    asked(source).store(packed(thresholds), Relaxed);
+    match (source, thresholds.limited) {
+        (Source::Hypervisor, LogLevel::None) => log::set_max_level(LevelFilter::Off),
+        (Source::Hypervisor, LogLevel::Error) => log::set_max_level(LevelFilter::Error),
+        (Source::Hypervisor, LogLevel::Warning | LogLevel::Info) => log::set_max_level(LevelFilter::Info),
+        (Source::Hypervisor, LogLevel::Debug) => log::set_max_level(LevelFilter::Debug),
+        (Source::Guest, LogLevel::None) => GUEST_THRESHOLD.store(LevelFilter::Off as u32, Relaxed),
+        (Source::Guest, LogLevel::Error) => GUEST_THRESHOLD.store(LevelFilter::Error as u32, Relaxed),
+        (Source::Guest, LogLevel::Warning) => GUEST_THRESHOLD.store(LevelFilter::Warn as u32, Relaxed),
+        (Source::Guest, LogLevel::Info) => GUEST_THRESHOLD.store(LevelFilter::Info as u32, Relaxed),
+        (Source::Guest, LogLevel::Debug) => GUEST_THRESHOLD.store(LevelFilter::Debug as u32, Relaxed),
+    }
 }
 
 /// Whether a guest-triggered line of `level` may be printed now. `now_ns` is system time.

@@ -1,7 +1,7 @@
 //! Output and input of the hypervisor's own console.
 
 pub mod debug_keys;
-mod guest;
+pub mod guest;
 pub mod input;
 pub mod keys;
 pub mod log;

@@ -17,12 +17,14 @@ pub struct Ring {
     /// Takes the place of `own` when it is not empty; its size is a power of two.
     larger: Vec<u8>,
     produced: u32,
+    /// What stands before this position was forgotten.
+    forgotten: u32,
 }
 
 impl Ring {
     /// An empty ring.
     pub const fn new() -> Self {
-        Self { own: [0; OWN_SIZE], larger: Vec::new(), produced: 0 }
+        Self { own: [0; OWN_SIZE], larger: Vec::new(), produced: 0, forgotten: 0 }
     }
 
     /// Appends one byte.
@@ -66,5 +68,44 @@ impl Ring {
             }
         }
         self.larger = buffer;
+    }
+
+    /// Where the next byte will stand.
+    pub fn end(&self) -> u32 {
+        self.produced
+    }
+
+    /// Where what is kept and was not forgotten begins.
+    pub fn begin(&self) -> u32 {
+        let size = self.size() as u32;
+        if self.produced.wrapping_sub(self.forgotten) <= size {
+            self.forgotten
+        } else {
+            self.produced.wrapping_sub(size)
+        }
+    }
+
+    /// Forgets what stands before a position.
+    pub fn forget(&mut self, until: u32) {
+        let begin = self.begin();
+        if until.wrapping_sub(begin) <= self.produced.wrapping_sub(begin) {
+            self.forgotten = until;
+        }
+    }
+
+    /// Copies bytes from a position on, or from the beginning if that is not kept; where they stand and how many.
+    pub fn copy(&self, from: u32, into: &mut [u8]) -> (u32, usize) {
+        let (begin, end) = (self.begin(), self.produced);
+        let start = if from.wrapping_sub(begin) <= end.wrapping_sub(begin) { from } else { begin };
+        let count = into.len().min(end.wrapping_sub(start) as usize);
+        for (offset, slot) in into.iter_mut().enumerate().take(count) {
+            *slot = self.byte(start.wrapping_add(offset as u32));
+        }
+        (start, count)
+    }
+
+    fn byte(&self, position: u32) -> u8 {
+        let bytes = if self.larger.is_empty() { &self.own[..] } else { &self.larger[..] };
+        bytes.get(position as usize % self.size()).copied().unwrap_or(0)
     }
 }

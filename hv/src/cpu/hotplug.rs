@@ -2,22 +2,22 @@
 //!
 //! A CPU out of service is an idle one that nobody counts on: no vCPU, interrupt, timer or flush is for it, and it halts.
 //! It does both changes itself, at its gate or idle loop ([`Work::SERVICE`]); who asks sees `online` follow `wanted`.
-//! The boot CPU stays. Context: no lock held.
+//! The boot CPU stays, and looks after the timers that a CPU that goes leaves behind. Context: no lock held.
 
 use core::sync::atomic::{
     AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use abi::{Errno, Result, VcpuId, Virq};
+use abi::{Errno, Result, Virq};
 use pv_mmu::{Stop, finish_drops};
 
 use super::{Cpu, Work, memory_types};
 use crate::{
-    domain::{self, Kicked},
+    domain::virqs,
     interrupt::{device, flush, local_apic},
     memory::mmu::Machine,
-    sched::{queue, wake},
+    sched::{pools, queue, timers, wake},
     time::watchdog,
 };
 
@@ -55,6 +55,9 @@ fn change(cpu: &'static Cpu, wanted: bool) -> Result<Change> {
         (true, false) => Err(Errno::EBUSY),
         (false, true) => Ok(Change::UnderWay),
         (false, false) => {
+            if !wanted {
+                pools::withdraw_cpu(cpu.index as u32)?;
+            }
             cpu.wanted.store(wanted, Release);
             wake::interrupt(cpu, Work::SERVICE);
             Ok(Change::UnderWay)
@@ -121,14 +124,13 @@ fn leave(this: &'static Cpu) {
     // Work that no vCPU stands for has nobody else to finish it.
     while finish_drops(&Machine) == Err(Stop::Preempted) {}
     device::move_away(this);
+    if let Some(first) = super::by_index(0) {
+        timers::give_away(first);
+    }
     this.slice_end.store(u64::MAX, Relaxed);
     this.next_deadline.store(u64::MAX, Relaxed);
     local_apic::set_timer(0);
     this.online.store(false, Release);
-    // The deadlines of those who went, and of domains, are for the others to look after.
-    for other in super::all().filter(|other| other.is_online()) {
-        wake::interrupt(other, Work::TIMER);
-    }
     log::info!("CPU {} is now offline", this.index);
     announce();
 }
@@ -141,6 +143,7 @@ fn come_back(this: &'static Cpu) {
     watchdog::forget();
     this.online.store(true, Release);
     queue::board().set_online(this.index as u32);
+    pools::restore_cpu(this.index as u32);
     this.raise(Work(Work::SCHEDULE.0 | Work::TIMER.0));
     log::info!("CPU {} is now online", this.index);
     announce();
@@ -148,7 +151,5 @@ fn come_back(this: &'static Cpu) {
 
 /// Tells dom0.
 fn announce() {
-    if let Some(domain) = domain::hardware_domain() {
-        domain.ports.raise_virq(VcpuId(0), Virq::PCPU_STATE).kick();
-    }
+    virqs::raise(Virq::PCPU_STATE);
 }

@@ -9,9 +9,9 @@ use core::sync::atomic::{
 };
 
 use abi::{Errno, Mfn, Result};
-use locks::Lock;
+use locks::{Level, Lock};
 use pv_mmu::DropQueue;
-use scheduler::Queue;
+use scheduler::{Deadlines, Queue};
 use spin::Once;
 
 use super::block;
@@ -65,6 +65,8 @@ pub struct Cpu {
     pub has_started: AtomicBool,
     /// Whether it is to take part: differs from `online` while it goes or comes.
     pub wanted: AtomicBool,
+    /// When it came into service, nanoseconds of system time.
+    pub in_service_since: AtomicU64,
     /// Flush clock when it last flushed everything.
     pub flushed_at: AtomicU32,
     /// Flushes that others asked for.
@@ -77,6 +79,8 @@ pub struct Cpu {
     pub idle: AtomicBool,
     /// vCPUs that wait to run here.
     pub queue: Lock<Queue>,
+    /// Deadlines of the vCPUs whose timers it looks after.
+    pub deadlines: Lock<Deadlines>,
     /// Table drops of work that no vCPU stands for.
     pub drops: DropQueue,
     /// What the local APIC timer is set to, nanoseconds of system time.
@@ -106,12 +110,14 @@ impl Cpu {
             online: AtomicBool::new(false),
             has_started: AtomicBool::new(false),
             wanted: AtomicBool::new(true),
+            in_service_since: AtomicU64::new(0),
             flushed_at: AtomicU32::new(0),
             flush_requests: AtomicU32::new(0),
             flush_answers: AtomicU32::new(0),
             root: AtomicU64::new(0),
             idle: AtomicBool::new(false),
             queue,
+            deadlines: Lock::new(Level::Timers, Deadlines::default()),
             drops: DropQueue::new(),
             next_deadline: AtomicU64::new(u64::MAX),
             slice_end: AtomicU64::new(u64::MAX),

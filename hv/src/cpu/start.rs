@@ -38,6 +38,7 @@ pub fn enter_service() {
     local_apic::enable_timer();
     crate::sched::queue::board().set_online(super::this().index as u32);
     super::this().has_started.store(true, Release);
+    super::this().in_service_since.store(crate::time::clock::now(), Release);
     super::this().online.store(true, Release);
 }
 

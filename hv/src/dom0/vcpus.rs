@@ -16,22 +16,14 @@ use pv_cpu::{
 };
 
 use super::{Dom0Error, image::Loaded};
-use crate::{
-    boot::options,
-    cpu::{self, features},
-    domain::Domain,
-    serve::vcpus::claim_initialisation,
-};
+use crate::{boot::options, cpu::features, domain::Domain, sched::wake, serve::vcpus::claim_initialisation};
 
-/// Spreads the vCPUs over the CPUs that run, and masks events for every vCPU that the shared page has room for.
+/// Binds each vCPU to the CPU it was given, if that was asked for, and masks events for every vCPU that the shared page has
+/// room for.
 pub fn place(domain: &'static Domain) {
-    let online = || cpu::all().filter(|cpu| cpu.is_online());
-    let count = online().count().max(1);
-    for (index, vcpu) in domain.vcpus().iter().enumerate() {
-        let processor = online().nth(index % count).map_or(0, |cpu| cpu.index);
-        vcpu.processor.store(processor as u32, Relaxed);
-        if options::get().dom0_vcpus_pin {
-            vcpu.affinity.store(1 << processor, Relaxed);
+    if options::get().dom0_vcpus_pin {
+        for vcpu in domain.vcpus() {
+            wake::move_to(vcpu, vcpu.processor.load(Relaxed));
         }
     }
     for info in &domain.shared().vcpu_info {

@@ -18,7 +18,7 @@ pub use events::{GuestEventPage, GuestVcpuInfo, HvPlatform, Kicked};
 pub use hold::Held;
 pub use list::{NewId, all, find, find_from, hardware_domain};
 pub use memory::DomainMemory;
-pub use record::{Domain, NewDomain};
+pub use record::{Domain, NewDomain, Unpublished};
 pub use retired::passed;
 pub use state::{Identity, Life, Shutdown};
 pub use stopping::shut_down;

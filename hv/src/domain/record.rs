@@ -153,6 +153,8 @@ pub struct Domain {
     pub watchdog_due: AtomicU64,
     /// How far [`super::tear_down`] got.
     pub teardown_step: AtomicU64,
+    /// Number of its CPU pool.
+    pub pool: AtomicU32,
     /// Its latch of port 0xCF8.
     pub config_address: AtomicU32,
     /// The code of `SCHEDOP_shutdown_code`, for a later shutdown.
@@ -238,6 +240,7 @@ impl Domain {
             shutdown: AtomicU32::new(Shutdown::RUNNING.0),
             watchdog_due: AtomicU64::new(u64::MAX),
             teardown_step: AtomicU64::new(0),
+            pool: AtomicU32::new(crate::sched::pools::DEFAULT),
             config_address: AtomicU32::new(0),
             latched_code: AtomicU32::new(u32::MAX),
         })?;

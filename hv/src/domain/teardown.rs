@@ -93,7 +93,7 @@ fn evict(domain: &'static Domain) -> Option<u64> {
         let held = Held::take(vcpu).ok()?;
         let processor = cpu::by_index(vcpu.processor.load(Acquire) as usize)?;
         let entity = processor.queue.lock().detach(vcpu.entity)?;
-        vcpu.evicted.store(true, Release);
+        vcpu.is_queued.store(false, Release);
         held.keep();
         drop(entity);
     }

@@ -79,8 +79,8 @@ pub struct Vcpu {
     pub running: AtomicBool,
     /// Whether a CPU has its registers loaded, or is about to load them or has yet to store them.
     pub resident: AtomicBool,
-    /// Whether the scheduler has given it up for good.
-    pub evicted: AtomicBool,
+    /// Whether a run queue has it, or it moves between two: from its making to its domain's teardown.
+    pub is_queued: AtomicBool,
     /// Its number in the scheduler.
     pub entity: EntityId,
     _number: entities::Number,
@@ -142,7 +142,7 @@ impl Vcpu {
             processor: AtomicU32::new(0),
             running: AtomicBool::new(false),
             resident: AtomicBool::new(false),
-            evicted: AtomicBool::new(false),
+            is_queued: AtomicBool::new(false),
             entity: number.id(),
             _number: number,
             affinity: AtomicU64::new(u64::MAX),
@@ -203,9 +203,9 @@ impl Vcpu {
         RunFlags(self.attention.load(Acquire) as u32)
     }
 
-    /// Whether its domain's teardown has it: it never runs again.
+    /// Whether no queue has it: its domain's teardown has it and it never runs again, or it is still being made.
     pub fn is_evicted(&self) -> bool {
-        self.evicted.load(Acquire)
+        !self.is_queued.load(Acquire)
     }
 
     /// Whether somebody works, or wants to work, on its state.

@@ -55,6 +55,11 @@ impl Drop for Admission<'_> {
     }
 }
 
+/// Frames that are set aside for domains.
+pub fn outstanding() -> u64 {
+    CLAIMS.lock().outstanding
+}
+
 /// Sets frames aside until the domain has `frames` in all; 0 gives back what is left of its claim.
 /// Errors: `EINVAL` if it has a claim, has that many already or may not have that many; `ENOMEM`.
 pub fn stake(memory: &DomainMemory, frames: u64) -> Result<()> {

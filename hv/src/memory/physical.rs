@@ -106,6 +106,14 @@ pub fn free_frames() -> u64 {
     }
 }
 
+/// Free frames with numbers in `range`.
+pub fn free_frames_in(range: core::ops::Range<u64>) -> u64 {
+    match &*SOURCE.lock() {
+        Source::Buddy(allocator) => allocator.free_frames_in(range),
+        Source::Boot(_) | Source::None => 0,
+    }
+}
+
 /// Maps 2 MiB of fresh, zeroed memory into the heap at `address`. Errors: `ENOMEM`.
 pub fn map_heap_block(address: u64) -> Result<()> {
     let block = allocate(Order(9), ANYWHERE)?;

@@ -4,6 +4,8 @@
 
 #![expect(unsafe_code, reason = "loads the new page-table root")]
 
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use abi::{Errno, Mfn, Result};
 use frame_allocator::FrameAllocator;
 
@@ -16,6 +18,13 @@ pub struct Memory {
     pub frame_limit: u64,
     /// Frames of usable memory, all together.
     pub total_frames: u64,
+}
+
+static USABLE_FRAMES: AtomicU64 = AtomicU64::new(0);
+
+/// Frames of usable memory, all together.
+pub fn usable_frames() -> u64 {
+    USABLE_FRAMES.load(Relaxed)
 }
 
 const LOW_MEMORY: u64 = 1 << 20;
@@ -34,6 +43,7 @@ pub fn initialise(info: &LoaderInfo) -> Result<Memory> {
         frames.reserve(module.start, module.length);
     }
     let memory = Memory { frame_limit: usable.end(), total_frames };
+    USABLE_FRAMES.store(total_frames, Relaxed);
 
     let root = frames.take(1, 1)?;
     map_image(root, &mut frames)?;

@@ -2,6 +2,7 @@
 
 pub mod entities;
 pub mod idle;
+pub mod pools;
 pub mod queue;
 pub mod share;
 mod switch;

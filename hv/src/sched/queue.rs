@@ -11,7 +11,7 @@ use locks::{Level, Lock};
 use scheduler::{Affinity, Board, Entity, Preempt, Queue};
 use spin::Once;
 
-use super::{entities, timers, wake};
+use super::{entities, pools, timers, wake};
 use crate::{
     cpu::{self, Cpu, Work},
     domain::Vcpu,
@@ -32,14 +32,21 @@ pub fn create(index: usize) -> Result<Lock<Queue>> {
     Ok(Lock::new(Level::RunQueue, queue))
 }
 
-/// Takes a new vCPU in, blocked, on the CPU its `processor` names. Errors: `ENOSPC`.
+/// Takes a new vCPU in, blocked, on the CPU its `processor` names if it may run there. Errors: `ENOSPC`, `ENOMEM`.
 pub fn add(vcpu: &'static Vcpu) -> Result<()> {
+    timers::make_room(vcpu.entity)?;
     entities::publish(vcpu);
-    let entity = Entity::new(vcpu.entity, vcpu.domain.share.weight(), Affinity::ANY, vcpu.domain.share.pool());
+    pools::admit(vcpu, |affinity| attach(vcpu, affinity))
+}
+
+/// Puts a new vCPU into a queue. `affinity` allows a CPU in service.
+fn attach(vcpu: &'static Vcpu, affinity: Affinity) -> Result<()> {
+    let entity = Entity::new(vcpu.entity, vcpu.domain.share.weight(), affinity, vcpu.domain.share.pool());
     loop {
-        let target = cpu::by_index(vcpu.processor.load(Relaxed) as usize).ok_or(Errno::EINVAL)?;
+        let index = vcpu.processor.load(Relaxed);
+        let target = cpu::by_index(index as usize).ok_or(Errno::EINVAL)?;
         let mut queue = target.queue.lock();
-        if queue.is_closed() {
+        if queue.is_closed() || !affinity.allows(index) {
             drop(queue);
             vcpu.processor.store(board().place(entity.affinity(), entity.weight(), 0), Release);
             continue;

@@ -1,22 +1,41 @@
-//! What happens at a given time: each CPU looks after the vCPUs that belong to it.
+//! What happens at a given time: slices, vCPUs' timers, watchdogs.
+//!
+//! A vCPU's timers are looked after by the CPU on which they were set last, wherever the vCPU is: `watched`, under the
+//! vCPU's own lock, says which and by when. That CPU's [`scheduler::Deadlines`] has the vCPU with that deadline or an
+//! earlier one; what it has of vCPUs that others look after by now is dropped when it comes up. So a timer interrupt costs
+//! what is due on its CPU, however many domains there are. Watchdogs are the boot CPU's.
 //!
 //! The local APIC is programmed for the earliest deadline known. Setting a later one leaves it alone: it then fires early
-//! once, and the scan finds the right moment. Lock: each vCPU's [`locks::Level::Timers`], one at a time.
+//! once, and finds the right moment. Locks: [`locks::Level::Timers`] of a vCPU, of a CPU's deadlines; one at a time.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
-use abi::{Virq, sched::ShutdownReason, vcpu::Runstate};
+use abi::{Errno, Result, Virq, sched::ShutdownReason, vcpu::Runstate};
+use scheduler::EntityId;
 
-use super::wake;
+use super::{entities, wake};
 use crate::{
     cpu::{self, Cpu, Work},
     domain::{self, Domain, Kicked, RunFlags, Vcpu},
     interrupt::{device, local_apic},
-    time::{clock, watchdog},
+    time::{
+        clock,
+        vcpu_time::{Inner, Watch},
+        watchdog,
+    },
 };
 
 /// "No deadline".
 const NEVER: u64 = u64::MAX;
+/// The CPU that looks after watchdogs; it never goes out of service.
+const WATCHDOG_CPU: usize = 0;
+/// The first deadline of any domain's watchdogs, or earlier.
+static WATCHDOG_DUE: AtomicU64 = AtomicU64::new(NEVER);
+/// vCPUs for which room is made at a time.
+const ROOM_STEP: u32 = 64;
 
 /// Makes sure that this CPU wakes up for `deadline`, nanoseconds of system time.
 pub fn arm(deadline: u64) {
@@ -53,12 +72,44 @@ pub fn bring_slice_forward(target: &'static Cpu, deadline: u64) {
     }
 }
 
-/// A deadline of `vcpu` has changed: its CPU must know.
-pub fn changed(vcpu: &'static Vcpu, deadline: u64) {
-    let processor = vcpu.processor.load(Relaxed) as usize;
-    match cpu::by_index(processor) {
-        Some(other) if other.index != cpu::this().index => wake::interrupt(other, Work::TIMER),
-        _ => arm(deadline),
+/// Makes room on all CPUs for the timers of a new vCPU. Errors: `ENOMEM`.
+pub fn make_room(id: EntityId) -> Result<()> {
+    let capacity = (id.0 + 1).next_multiple_of(ROOM_STEP);
+    cpu::all().try_for_each(|cpu| cpu.deadlines.lock().reserve(capacity).map_err(|_| Errno::ENOMEM))
+}
+
+/// Changes the timers of `vcpu`; this CPU looks after them from now on.
+#[inline]
+pub fn change(vcpu: &'static Vcpu, how: impl FnOnce(&mut Inner)) {
+    let this = cpu::this();
+    let deadline = {
+        let mut time = vcpu.time.lock();
+        how(&mut time);
+        time.watch(this.index as u32)
+    };
+    if let Some(deadline) = deadline {
+        watch(this, vcpu, deadline);
+    }
+}
+
+/// Tells a CPU by when to look at the timers of a vCPU, as [`crate::time::vcpu_time::Inner::watch`] said.
+pub fn watch(target: &'static Cpu, vcpu: &'static Vcpu, deadline: u64) {
+    if target.deadlines.lock().bring_forward(vcpu.entity, deadline) {
+        if target.index == cpu::this().index {
+            arm(deadline);
+        } else {
+            wake::interrupt(target, Work::TIMER);
+        }
+    }
+}
+
+/// A watchdog is to be looked at by `deadline`.
+pub fn watchdog_set(deadline: u64) {
+    WATCHDOG_DUE.fetch_min(deadline, AcqRel);
+    if cpu::this().index == WATCHDOG_CPU {
+        arm(deadline);
+    } else if let Some(target) = cpu::by_index(WATCHDOG_CPU) {
+        wake::interrupt(target, Work::TIMER);
     }
 }
 
@@ -77,22 +128,37 @@ pub fn expire() {
         next = this.slice_end.load(Relaxed);
     }
     next = next.min(device::end_holding_back(now)).min(watchdog::beat(now));
-    for domain in domain::all() {
-        next = next.min(expire_watchdogs(domain, now));
+    if this.index == WATCHDOG_CPU {
+        next = next.min(expire_watchdogs(now));
     }
-    for vcpu in domain::all().flat_map(|domain| domain.vcpus()) {
-        if vcpu.processor.load(Relaxed) as usize == this.index {
-            next = next.min(expire_vcpu(vcpu, now));
+    loop {
+        let due = this.deadlines.lock().take_due(now);
+        let Some(vcpu) = due.map(entities::vcpu) else { break };
+        if let Some(vcpu) = vcpu {
+            expire_vcpu(this, vcpu, now);
         }
     }
+    next = next.min(this.deadlines.lock().first().unwrap_or(NEVER));
     this.next_deadline.store(next, Relaxed);
     if next != NEVER {
         program(next);
     }
 }
 
-/// Stops a domain whose watchdog was not wound up in time; the next deadline.
-fn expire_watchdogs(domain: &'static Domain, now: u64) -> u64 {
+/// Stops the domains whose watchdogs were not wound up in time; the next deadline. Looks at all domains when one is due.
+fn expire_watchdogs(now: u64) -> u64 {
+    if WATCHDOG_DUE.load(Acquire) <= now {
+        // Who sets one meanwhile lowers it again.
+        WATCHDOG_DUE.store(NEVER, Relaxed);
+        for domain in domain::all() {
+            WATCHDOG_DUE.fetch_min(expire_watchdogs_of(domain, now), AcqRel);
+        }
+    }
+    WATCHDOG_DUE.load(Acquire)
+}
+
+/// Stops a domain whose watchdog was not wound up in time; its next deadline.
+fn expire_watchdogs_of(domain: &'static Domain, now: u64) -> u64 {
     let due = domain.watchdog_due.load(Relaxed);
     if due > now {
         return due;
@@ -112,9 +178,12 @@ fn expire_watchdogs(domain: &'static Domain, now: u64) -> u64 {
     next
 }
 
-/// Fires what is due of one vCPU; the next deadline.
-fn expire_vcpu(vcpu: &'static Vcpu, now: u64) -> u64 {
+/// Fires what is due of one vCPU, if its timers still are this CPU's, and sees to what comes next.
+fn expire_vcpu(this: &'static Cpu, vcpu: &'static Vcpu, now: u64) {
     let mut time = vcpu.time.lock();
+    if time.watched.cpu as usize != this.index {
+        return;
+    }
     let mut ticks = false;
     let mut polled = false;
     if time.singleshot.is_some_and(|deadline| deadline <= now) {
@@ -133,15 +202,35 @@ fn expire_vcpu(vcpu: &'static Vcpu, now: u64) -> u64 {
         time.poll = None;
         polled = true;
     }
-    let running = time.state == Runstate::RUNNING;
-    let periodic = time.periodic.filter(|_| running).map(|(_, tick)| tick);
-    let next = [time.singleshot, time.poll, periodic].into_iter().flatten().min().unwrap_or(NEVER);
+    time.watched = Watch::NONE;
+    let next = time.watch(this.index as u32);
     drop(time);
+    if let Some(next) = next {
+        // Not due yet, so the loop of `expire` ends.
+        this.deadlines.lock().bring_forward(vcpu.entity, next);
+    }
     if ticks {
         vcpu.domain.ports.raise_virq(vcpu.id, Virq::TIMER).kick();
     }
     if polled {
         wake::release(vcpu, RunFlags::POLLING);
     }
-    next
+}
+
+/// Has another CPU look after all timers that are this CPU's. Context: this CPU goes out of service.
+pub fn give_away(target: &'static Cpu) {
+    let this = cpu::this();
+    loop {
+        let taken = this.deadlines.lock().take_any();
+        let Some((id, deadline)) = taken else { return };
+        let Some(vcpu) = entities::vcpu(id) else { continue };
+        {
+            let mut time = vcpu.time.lock();
+            if time.watched.cpu as usize != this.index {
+                continue;
+            }
+            time.watched.cpu = target.index as u32;
+        }
+        watch(target, vcpu, deadline);
+    }
 }

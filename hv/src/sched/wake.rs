@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use abi::vcpu::Runstate;
 use scheduler::{AffinityChange, Wake};
 
-use super::queue;
+use super::{pools, queue};
 use crate::{
     cpu::{self, Cpu, Work},
     domain::{RunFlags, Vcpu},
@@ -108,17 +108,22 @@ fn waits(vcpu: &Vcpu) {
 
 /// Binds a vCPU to one CPU.
 pub fn move_to(vcpu: &'static Vcpu, target: u32) {
-    let mask = 1 << (target & 63);
-    set_affinity(vcpu, mask, mask);
+    set_affinity(vcpu, 1 << (target & 63), vcpu.soft_affinity.load(Relaxed));
 }
 
-/// Changes where a vCPU may and should run.
+/// Changes where a vCPU may and should run, as far as its CPU pool allows.
 pub fn set_affinity(vcpu: &'static Vcpu, hard: u64, soft: u64) {
     vcpu.affinity.store(hard, Relaxed);
+    vcpu.soft_affinity.store(soft, Relaxed);
+    pools::affinity_changed(vcpu);
+}
+
+/// Changes where the scheduler lets a vCPU run. One that is between two queues is waited for; it arrives soon.
+pub fn confine(vcpu: &'static Vcpu, affinity: scheduler::Affinity) {
     loop {
         let index = vcpu.processor.load(Acquire);
         let Some(current) = cpu::by_index(index as usize) else { return };
-        let change = current.queue.lock().set_affinity(vcpu.entity, scheduler::Affinity { hard, soft });
+        let change = current.queue.lock().set_affinity(vcpu.entity, affinity);
         match change {
             AffinityChange::Move(entity) => {
                 let target = queue::board().place(entity.affinity(), entity.weight(), index);
@@ -126,7 +131,6 @@ pub fn set_affinity(vcpu: &'static Vcpu, hard: u64, soft: u64) {
             }
             AffinityChange::Reschedule => return interrupt(current, Work::SCHEDULE),
             AffinityChange::Done => return,
-            // In flight, or its teardown has it.
             AffinityChange::Absent if vcpu.is_evicted() => return,
             AffinityChange::Absent => {
                 flush::answer();

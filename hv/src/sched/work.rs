@@ -118,15 +118,15 @@ fn settle(resident: Option<&'static Vcpu>, next: Option<&'static Vcpu>, now: u64
     if let Some(next) = next {
         let mut time = next.time.lock();
         let starts = time.state != Runstate::RUNNING;
-        let deadline = if starts { time.next_deadline() } else { None };
         let is_mirrored = time.runstate_area.is_some();
         if starts {
             time.enter(Runstate::RUNNING, now);
         }
-        drop(time);
         // It may have come from another CPU, and its tick has stood still meanwhile.
+        let deadline = if starts { time.watch(cpu::this().index as u32) } else { None };
+        drop(time);
         if let Some(deadline) = deadline {
-            timers::arm(deadline);
+            timers::watch(cpu::this(), next, deadline);
         }
         if starts && is_mirrored {
             next.note(PendingWork::AREAS);

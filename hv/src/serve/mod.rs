@@ -33,6 +33,7 @@ mod ports;
 mod scheduling;
 mod segment_view;
 pub mod syscall;
+mod sysctl;
 pub mod traps;
 pub mod vcpus;
 mod version;

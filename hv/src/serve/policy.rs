@@ -27,7 +27,8 @@ pub struct Policies {
 static HARDWARE: Once<Policies> = Once::new();
 static GUEST: Once<Policies> = Once::new();
 
-fn host(leaf: u32, subleaf: u32) -> Leaf {
+/// What this CPU says of itself.
+pub fn host(leaf: u32, subleaf: u32) -> Leaf {
     let raw = raw_cpuid::cpuid!(leaf, subleaf);
     Leaf { eax: raw.eax, ebx: raw.ebx, ecx: raw.ecx, edx: raw.edx }
 }

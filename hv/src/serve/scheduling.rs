@@ -52,8 +52,7 @@ impl SchedulerHost for Caller<'_> {
         }
         self.vcpu.note(domain::PendingWork::POLL);
         if let Some(deadline) = deadline {
-            self.vcpu.time.lock().poll = Some(deadline);
-            timers::arm(deadline);
+            timers::change(self.vcpu, |time| time.poll = Some(deadline));
         }
     }
 
@@ -89,7 +88,7 @@ impl SchedulerHost for Caller<'_> {
         *slot = Some(deadline);
         self.domain.watchdog_due.fetch_min(deadline, core::sync::atomic::Ordering::Relaxed);
         drop(control);
-        timers::arm(deadline);
+        timers::watchdog_set(deadline);
         Some(index as u32)
     }
 
@@ -100,7 +99,7 @@ impl SchedulerHost for Caller<'_> {
         *slot = Some(deadline);
         self.domain.watchdog_due.fetch_min(deadline, core::sync::atomic::Ordering::Relaxed);
         drop(control);
-        timers::arm(deadline);
+        timers::watchdog_set(deadline);
         true
     }
 

@@ -28,8 +28,7 @@ impl TimerHost for Caller<'_> {
 
     #[inline]
     fn singleshot_timer_set(&mut self, deadline: u64) {
-        self.vcpu.time.lock().singleshot = Some(deadline);
-        timers::arm(deadline);
+        timers::change(self.vcpu, |time| time.singleshot = Some(deadline));
     }
 
     #[inline]
@@ -114,10 +113,7 @@ impl VcpuHost for Caller<'_> {
     fn vcpu_periodic_timer(&mut self, vcpu: VcpuId, period: Option<u64>) {
         let target = self.sibling(vcpu);
         let now = clock::now();
-        target.time.lock().periodic = period.map(|period| (period, now + period));
-        if let Some(period) = period {
-            timers::changed(target, now + period);
-        }
+        timers::change(target, |time| time.periodic = period.map(|period| (period, now + period)));
     }
 
     fn vcpu_info_registered(&self, vcpu: VcpuId) -> bool {

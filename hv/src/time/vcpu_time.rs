@@ -19,10 +19,26 @@ pub struct Inner {
     pub periodic: Option<(u64, u64)>,
     /// Deadline of a poll.
     pub poll: Option<u64>,
+    /// By when a CPU will look at these timers, and which: all ones for none.
+    pub watched: Watch,
     /// Where the guest wants its runstate mirrored; a guest-virtual address.
     pub runstate_area: Option<u64>,
     /// Where it wants its clock parameters mirrored; a guest-virtual address.
     pub time_area: Option<u64>,
+}
+
+/// Who looks at a vCPU's timers next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Watch {
+    /// Index of the CPU.
+    pub cpu: u32,
+    /// Nanoseconds of system time.
+    pub by: u64,
+}
+
+impl Watch {
+    /// Nobody.
+    pub const NONE: Self = Self { cpu: u32::MAX, by: u64::MAX };
 }
 
 /// A vCPU's time, shared.
@@ -46,6 +62,7 @@ impl VcpuTime {
                     singleshot: None,
                     periodic: Some((FIRST_PERIOD, 0)),
                     poll: None,
+                    watched: Watch::NONE,
                     runstate_area: None,
                     time_area: None,
                 },
@@ -79,9 +96,19 @@ impl Inner {
         RunstateInfo { state: self.state, reserved: 0, state_entry_time: self.since, time: times }
     }
 
-    /// The next moment one of its timers is due.
+    /// The next moment one of its timers is due; `None` for never. The tick of a vCPU that does not run stands still.
     pub fn next_deadline(&self) -> Option<u64> {
-        let periodic = self.periodic.map(|(_, next)| next);
+        let periodic = self.periodic.filter(|_| self.state == Runstate::RUNNING).map(|(_, next)| next);
         [self.singleshot, periodic, self.poll].into_iter().flatten().min()
+    }
+
+    /// Has CPU `cpu` look at the timers in time; the deadline that it has to be told, if it does not know it yet.
+    pub fn watch(&mut self, cpu: u32) -> Option<u64> {
+        let next = self.next_deadline()?;
+        if self.watched.cpu == cpu && self.watched.by <= next {
+            return None;
+        }
+        self.watched = Watch { cpu, by: next };
+        Some(next)
     }
 }

@@ -69,6 +69,5 @@ pub const FAMILIES: &[(Call, State)] = &[
     (Call::XENOPROF_OP, State::Absent("built without the profiler")),
     (Call::KEXEC_OP, State::Absent("built without kexec")),
     (Call::ARGO_OP, State::Absent("built without Argo, as Xen is by default")),
-    (Call::HYPFS_OP, State::Absent("built without hypfs")),
     (Call::XENPMU_OP, State::Absent("vpmu off, as it is by default")),
 ];

@@ -6,6 +6,7 @@ pub mod cpu;
 pub mod domctl;
 pub mod event;
 pub mod grant;
+pub mod hypfs;
 pub mod machine_check;
 pub mod memory;
 pub mod mmu;

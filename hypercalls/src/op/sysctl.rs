@@ -3,14 +3,30 @@
 //! One structure of 136 bytes is copied in once. Its interface version is looked at first, then the privilege; what an
 //! operation writes back is its own structure.
 
+mod console;
+mod domains;
+mod hotplug;
+mod machine;
+mod policy;
+mod pool;
+mod power;
+mod topology;
+
 use abi::domctl_vcpu::SchedulerId;
 use abi::sysctl::{SYSCTL_INTERFACE_VERSION, Sysctl, SysctlOperation};
+use abi::sysctl_machine::{CpuLevelling, LevellingCapabilities};
 use abi::sysctl_scheduler::SchedId;
 use abi::{Errno, GuestHandle, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+pub use self::console::ConsoleRing;
+pub use self::machine::{MachineFacts, MachineHost};
+pub use self::pool::{PoolFacts, PoolHost};
+pub use self::power::IdleLimit;
+pub use self::topology::CpuPlace;
 use crate::authority::{self, ControlDomain, Policy};
-use crate::guest::{self, GuestMemory};
+use crate::guest::{self, GuestMemory, Preemption};
+use crate::op::domctl::{CpuPolicyHost, InformationHost, LifecycleHost};
 use crate::outcome::Reply;
 use crate::table::{Row, rows};
 
@@ -35,17 +51,14 @@ impl Version {
 const ARGUMENT_OFFSET: u64 = 8;
 
 /// A request whose version is served and whose caller may make it.
-#[expect(dead_code, reason = "few operations are there yet")]
 pub(crate) struct Request {
     pub(crate) authority: ControlDomain,
-    pub(crate) version: Version,
     sysctl: Sysctl,
     handle: GuestHandle<u8>,
 }
 
 impl Request {
     /// The operation's structure.
-    #[expect(dead_code, reason = "few operations are there yet")]
     pub(crate) fn argument<T: FromBytes>(&self) -> Result<T> {
         T::read_from_prefix(self.sysctl.argument.as_bytes()).map(|(value, _)| value).map_err(|_| Errno::EINVAL)
     }
@@ -56,30 +69,74 @@ impl Request {
     }
 }
 
+/// What the operations ask of the hypervisor.
+pub trait SysctlHost: ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost {}
+
+impl<H> SysctlHost for H where H: ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost {}
+
 /// sysctl(35). Errors: `EFAULT`, `EACCES` for an interface version not served, `EPERM` unless a control domain calls,
 /// `ENOSYS` for an unknown operation, else as the operations say.
 #[inline(never)]
-pub fn sysctl<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Reply {
+pub fn sysctl<H>(host: &mut H, argument: GuestHandle<u8>) -> Reply
+where
+    H: Policy + GuestMemory + Preemption + SysctlHost,
+{
     let sysctl: Sysctl = guest::read(host, argument.cast())?;
-    let version = Version::of(&sysctl)?;
-    let request = Request { authority: authority::control_domain(host)?, version, sysctl, handle: argument };
-    route(host, &request)
+    Version::of(&sysctl)?;
+    let request = Request { authority: authority::control_domain(host)?, sysctl, handle: argument };
+    route(host, &request)?;
+    Ok(0)
 }
 
 /// To the operation's handler.
-fn route<H: Policy + GuestMemory>(host: &H, request: &Request) -> Reply {
+fn route<H: Policy + GuestMemory + Preemption + SysctlHost>(host: &mut H, request: &Request) -> Result<()> {
     match request.sysctl.command {
-        SysctlOperation::SCHED_ID => request.answer(host, &SchedId { scheduler: SchedulerId::CREDIT2 })?,
-        _ => return Err(Errno::ENOSYS.into()),
+        SysctlOperation::READCONSOLE => console::read(host, request),
+        SysctlOperation::DEBUG_KEYS => console::debug_keys(host, request),
+        SysctlOperation::PHYSINFO => machine::physical(host, request),
+        SysctlOperation::SCHED_ID => request.answer(host, &SchedId { scheduler: SchedulerId::CREDIT2 }),
+        SysctlOperation::GETCPUINFO => machine::idle_times(host, request),
+        SysctlOperation::GETDOMAININFOLIST => domains::list(host, request),
+        SysctlOperation::AVAILHEAP => machine::free_memory(host, request),
+        SysctlOperation::GET_PMSTAT => power::statistics(host, request),
+        SysctlOperation::PM_OP => power::control(host, request),
+        SysctlOperation::CPU_HOTPLUG => hotplug::cpu(host, request),
+        SysctlOperation::CPUTOPOINFO => topology::cpus(host, request),
+        SysctlOperation::NUMAINFO => topology::nodes(host, request),
+        SysctlOperation::PCITOPOINFO => topology::devices(host, request),
+        SysctlOperation::CPUPOOL_OP => pool::operate(host, request),
+        SysctlOperation::SCHEDULER_OP => pool::scheduler(host, request),
+        SysctlOperation::GET_CPU_LEVELLING_CAPS => {
+            // CPUID instructions of a guest's kernel are answered in software; those that are not trapped see the CPU's.
+            request.answer(host, &CpuLevelling { capabilities: LevellingCapabilities(0) })
+        }
+        SysctlOperation::GET_CPU_FEATURESET => policy::featureset(host, request),
+        SysctlOperation::GET_CPU_POLICY => policy::policy(host, request),
+        SysctlOperation::COVERAGE_OP => Err(Errno::EOPNOTSUPP),
+        SysctlOperation::PSR_CMT_OP => Err(Errno::ENODEV),
+        SysctlOperation::PSR_ALLOC => psr_allocation(request),
+        _ => Err(Errno::ENOSYS),
     }
-    Ok(0)
+}
+
+/// psr_alloc(23): there are no caches to divide. Errors: `ENODEV`, `EOPNOTSUPP` for an unknown command.
+fn psr_allocation(request: &Request) -> Result<()> {
+    const LAST_COMMAND: u32 = 2;
+    let command: u32 = request.argument()?;
+    Err(if command <= LAST_COMMAND { Errno::ENODEV } else { Errno::EOPNOTSUPP })
 }
 
 /// What each operation is here.
 pub const ROWS: &[Row] = rows!(SysctlOperation {
-    works: SCHED_ID;
-    (missing "comes with the toolstack; version and privilege are checked"): READCONSOLE TBUF_OP PHYSINFO PERFC_OP
-        GETDOMAININFOLIST DEBUG_KEYS GETCPUINFO AVAILHEAP GET_PMSTAT CPU_HOTPLUG PM_OP PAGE_OFFLINE_OP LOCKPROF_OP
-        CPUTOPOINFO NUMAINFO CPUPOOL_OP SCHEDULER_OP COVERAGE_OP PSR_CMT_OP PCITOPOINFO PSR_ALLOC GET_CPU_LEVELLING_CAPS
-        GET_CPU_FEATURESET LIVEPATCH_OP GET_CPU_POLICY DT_OVERLAY;
+    works: READCONSOLE PHYSINFO SCHED_ID DEBUG_KEYS GETCPUINFO AVAILHEAP GET_PMSTAT PM_OP CPU_HOTPLUG CPUTOPOINFO
+        NUMAINFO PCITOPOINFO CPUPOOL_OP SCHEDULER_OP GET_CPU_LEVELLING_CAPS GETDOMAININFOLIST GET_CPU_FEATURESET
+        GET_CPU_POLICY;
+    (absent "no trace buffers"): TBUF_OP;
+    (absent "no performance counters"): PERFC_OP;
+    (absent "no lock profile"): LOCKPROF_OP;
+    (absent "not built for coverage"): COVERAGE_OP;
+    (absent "the CPU's caches are not divided"): PSR_CMT_OP PSR_ALLOC;
+    (absent "no live patching"): LIVEPATCH_OP;
+    (absent "Arm's"): DT_OVERLAY;
+    (missing "comes later; version and privilege are checked"): PAGE_OFFLINE_OP;
 });

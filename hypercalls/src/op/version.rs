@@ -92,6 +92,13 @@ where
         VersionOperation::GUEST_HANDLE => put(host, argument, &host.domain_handle()),
         VersionOperation::COMMANDLINE => command_line(host, argument),
         VersionOperation::BUILD_ID => build_id(host, argument),
+        VersionOperation::EXTRAVERSION2 => variable(host, argument, EXTRAVERSION.as_bytes()),
+        VersionOperation::CAPABILITIES2 => variable(host, argument, CAPABILITIES.as_bytes()),
+        VersionOperation::CHANGESET2 => variable(host, argument, host.build_facts().changeset.as_bytes()),
+        VersionOperation::COMMANDLINE2 if authority::control_domain(host).is_err() => {
+            variable(host, argument, DENIED.as_bytes())
+        }
+        VersionOperation::COMMANDLINE2 => variable(host, argument, host.command_line().as_bytes()),
         _ => Err(Errno::ENOSYS.into()),
     }
 }
@@ -149,31 +156,32 @@ fn command_line<H: VersionHost + GuestMemory + Policy>(host: &H, argument: Guest
     put(host, argument, &denied)
 }
 
-/// Writes the build id behind its header; NULL asks for the size. Errors: `EPERM` unless a control domain asks,
-/// `ENODATA` if there is none, `EINVAL` for no room at all, `ENOBUFS` for too little.
+/// Writes the build id. Errors: `EPERM` unless a control domain asks, `ENODATA` if there is none, those of [`variable`].
 fn build_id<H: VersionHost + GuestMemory + Policy>(host: &H, argument: GuestHandle<u8>) -> Reply {
     authority::control_domain(host)?;
     let id = host.build_facts().build_id;
-    if id.is_empty() {
-        return Err(Errno::ENODATA.into());
-    }
+    if id.is_empty() { Err(Errno::ENODATA.into()) } else { variable(host, argument, id) }
+}
+
+/// Writes bytes behind the header that says how much room there is; NULL asks for the size. Errors: `EINVAL` for no room
+/// at all, `ENOBUFS` for too little, `EFAULT`.
+fn variable(host: &impl GuestMemory, argument: GuestHandle<u8>, bytes: &[u8]) -> Reply {
     if argument.is_null() {
-        return Ok(id.len() as u64);
+        return Ok(bytes.len() as u64);
     }
     let head: BuildId = guest::read(host, argument.cast())?;
     if head.len == 0 {
         return Err(Errno::EINVAL.into());
     }
-    if (head.len as usize) < id.len() {
+    if (head.len as usize) < bytes.len() {
         return Err(Errno::ENOBUFS.into());
     }
-    guest::copy_out_bytes(host, argument.element(size_of::<BuildId>() as u64).address(), id)?;
-    Ok(id.len() as u64)
+    guest::copy_out_bytes(host, argument.element(size_of::<BuildId>() as u64).address(), bytes)?;
+    Ok(bytes.len() as u64)
 }
 
 /// What each operation is here.
 pub const ROWS: &[Row] = rows!(VersionOperation {
     works: VERSION EXTRAVERSION COMPILE_INFO CAPABILITIES CHANGESET PLATFORM_PARAMETERS GET_FEATURES PAGESIZE
-        GUEST_HANDLE COMMANDLINE BUILD_ID;
-    (absent "not in Xen 4.17"): EXTRAVERSION2 CAPABILITIES2 CHANGESET2 COMMANDLINE2;
+        GUEST_HANDLE COMMANDLINE BUILD_ID EXTRAVERSION2 CAPABILITIES2 CHANGESET2 COMMANDLINE2;
 });

@@ -6,6 +6,7 @@ mod domains;
 mod machine;
 mod memory;
 mod reservation;
+mod toolstack;
 mod vcpus;
 
 use std::cell::{Cell, RefCell};
@@ -22,6 +23,7 @@ use hypercalls::outcome::{Failure, Reply};
 
 pub use memory::{BASE, Memory, SIZE, at, hypervisor, nowhere};
 pub use reservation::Frames;
+pub use toolstack::Ring;
 pub use vcpus::Vcpu;
 
 /// The host and the facts its answers come from.
@@ -50,6 +52,8 @@ pub struct Fake {
     /// What the next fallible effect answers.
     pub refuse: Cell<Option<Errno>>,
     pub frames: Frames,
+    pub ring: Ring,
+    pub idle_limits: [u32; 2],
     pub domain_map: Vec<abi::memory::E820Entry>,
     pub machine_map: Vec<abi::memory::E820Entry>,
 }
@@ -79,6 +83,8 @@ impl Fake {
             watchdogs: [false; 2],
             refuse: Cell::new(None),
             frames: Frames::new(),
+            ring: Ring::default(),
+            idle_limits: [1, u32::MAX],
             domain_map: Vec::new(),
             machine_map: vec![
                 abi::memory::E820Entry::new(0, 0x9_F000, 1),

@@ -7,11 +7,32 @@ use crate::lint::{finding::Finding, tree::Tree};
 
 /// First components of absolute paths that are the same everywhere.
 const COMMON_PATHS: &[&str] = &[
-    "usr", "etc", "dev", "proc", "sys", "boot", "bin", "sbin", "lib", "lib64", "var", "run", "tmp", "mnt", "EFI",
+    "usr",
+    "etc",
+    "dev",
+    "proc",
+    "sys",
+    "boot",
+    "bin",
+    "sbin",
+    "lib",
+    "lib64",
+    "var",
+    "run",
+    "tmp",
+    "mnt",
+    "EFI",
     "efi", // Paths inside xenstore and the hypervisor file system.
-    "local", "vm", "tool", "libxl", "params", "cpupool",
+    "local",
+    "vm",
+    "tool",
+    "libxl",
+    "params",
+    "cpupool",
+    "buildinfo",
     // A section of linker scripts, and the root of JSON pointers into QEMU messages.
-    "DISCARD", "data",
+    "DISCARD",
+    "data",
 ];
 
 /// Hosts of specifications, sources and licences that texts may refer to.

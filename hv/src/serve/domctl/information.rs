@@ -12,12 +12,9 @@ use hypercalls::{authority::Target, op::domctl::InformationHost};
 
 use crate::{
     domain::{self, Domain, RunFlags, Vcpu},
-    serve::{Caller, memory::named},
+    serve::{Caller, memory::named, policy},
     time::clock,
 };
-
-/// Width of physical addresses that translated domains are told, where there are none.
-const ADDRESS_BITS: u8 = 36;
 
 impl InformationHost for Caller<'_> {
     fn domain_info(&self, id: DomainId) -> Option<DomainInfo> {
@@ -55,7 +52,11 @@ fn running_time(vcpu: &Vcpu) -> u64 {
 
 /// What tools are told about a domain.
 pub fn describe(domain: &'static Domain) -> DomainInfo {
-    let identity = domain.control.lock().identity;
+    let (identity, wanted_bits) = {
+        let control = domain.control.lock();
+        (control.identity, control.wanted_policy.as_ref().map(|policies| policies.cpuid.physical_address_bits()))
+    };
+    let address_bits = wanted_bits.unwrap_or_else(|| policy::of(domain).cpuid.physical_address_bits());
     let up = || domain.vcpus().iter().filter(|vcpu| vcpu.run_flags().0 & RunFlags::DOWN.0 == 0);
     let waits = |vcpu: &Vcpu| vcpu.run_flags().0 & (RunFlags::BLOCKED.0 | RunFlags::POLLING.0) != 0;
     let shutdown = domain.shutdown();
@@ -85,7 +86,7 @@ pub fn describe(domain: &'static Domain) -> DomainInfo {
         max_vcpu_id: (domain.vcpus().len() as u32).checked_sub(1).unwrap_or(NO_VCPUS),
         ssidref: identity.ssidref,
         handle: identity.handle,
-        address_bits: ADDRESS_BITS,
+        address_bits,
         arch: identity.arch,
         ..DomainInfo::default()
     }

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Release;
 
-use abi::{DomainId, Errno, Port, Result, Virq, version::DomainHandle};
+use abi::{DomainId, Port, Result, Virq, version::DomainHandle};
 use grant_tables::{Limits, Version};
 use hypercalls::{
     authority::{ControlDomain, Target},
@@ -17,6 +17,7 @@ use crate::{
     cpu::{self, block},
     domain::{Domain, Identity, NewDomain, NewId, TeardownProgress, rights::Extent, tear_down, virqs},
     interrupt::io_apic,
+    sched::pools,
     serve::{
         Caller,
         memory::{living, named},
@@ -25,8 +26,6 @@ use crate::{
 
 /// Physical interrupts beyond the machine's lines that a domain can name, as `extra_guest_irqs` has it by default.
 const EXTRA_PIRQS: u32 = 32;
-/// The pool that all CPUs are in.
-const POOL: u32 = 0;
 
 impl LifecycleHost for Caller<'_> {
     fn max_grant_version(&self) -> u32 {
@@ -41,9 +40,6 @@ impl LifecycleHost for Caller<'_> {
     }
 
     fn create_domain(&mut self, _authority: ControlDomain, id: DomainId, wanted: &WantedDomain) -> Result<()> {
-        if wanted.cpupool != POOL {
-            return Err(Errno::ESRCH);
-        }
         let options = options::get();
         let id = NewId::chosen(id)?;
         let record = Domain::create(
@@ -70,7 +66,7 @@ impl LifecycleHost for Caller<'_> {
         )?;
         // The toolstack's first unpause starts it.
         record.domain().pause()?;
-        record.publish();
+        pools::publish(record, wanted.cpupool)?;
         Ok(())
     }
 

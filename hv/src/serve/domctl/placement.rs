@@ -1,6 +1,6 @@
 //! Where vCPUs run, and shares of the CPUs.
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use core::sync::atomic::Ordering::{AcqRel, Acquire};
 
 use abi::{Errno, Result, VcpuId};
 use hypercalls::{
@@ -10,7 +10,7 @@ use hypercalls::{
 
 use crate::{
     cpu,
-    sched::{share, wake},
+    sched::{pools, share, wake},
     serve::{
         Caller,
         memory::{living, named},
@@ -25,8 +25,8 @@ impl PlacementHost for Caller<'_> {
         cpu::count() as u32
     }
 
-    fn pool_cpus(&self, _target: Target) -> Result<u64> {
-        Ok(cpu::all().filter(|cpu| cpu.is_online()).fold(0, |map, cpu| map | 1 << cpu.index))
+    fn pool_cpus(&self, target: Target) -> Result<u64> {
+        Ok(pools::cpus_of(named(target)?))
     }
 
     fn affinity(&self, target: Target, vcpu: VcpuId) -> Result<Affinity> {
@@ -41,7 +41,6 @@ impl PlacementHost for Caller<'_> {
         } else if vcpu.pin_override.load(Acquire) != NOT_BOUND {
             return Err(Errno::EBUSY);
         }
-        vcpu.soft_affinity.store(affinity.soft, Release);
         wake::set_affinity(vcpu, affinity.hard, affinity.soft);
         Ok(())
     }

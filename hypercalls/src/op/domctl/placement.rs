@@ -1,13 +1,14 @@
 //! domctl: where vCPUs run, and a domain's share of the CPUs.
 
-use abi::domctl_domain::{Bitmap, NodeAffinity};
+use abi::domctl_domain::NodeAffinity;
 use abi::domctl_vcpu::{AffinityFlags, SchedulerCommand, SchedulerId, SchedulerOp, VcpuAffinity};
 use abi::{Errno, Result, VcpuId};
 
-use super::Request;
 use super::context::{VcpuPresence, VcpuStateHost};
+use super::{LifecycleHost, Request};
 use crate::authority::Target;
-use crate::guest::{self, GuestMemory};
+use crate::bitmap;
+use crate::guest::GuestMemory;
 
 /// Which CPUs a vCPU may and should use, one bit a CPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,35 +56,6 @@ pub trait PlacementHost: VcpuStateHost {
 /// The only node there is.
 const NODES: u64 = 1;
 
-/// The CPUs of a caller's bitmap; what is beyond the last CPU is dropped. Errors: `EFAULT`.
-pub(crate) fn read_bitmap(host: &impl GuestMemory, map: &Bitmap, limit: u32) -> Result<u64> {
-    let mut bytes = [0_u8; 8];
-    let length = map.bits.min(limit).div_ceil(8) as usize;
-    let part = bytes.get_mut(..length).ok_or(Errno::EINVAL)?;
-    guest::copy_in_bytes(host, map.bitmap.address(), part)?;
-    let bits = map.bits.min(limit);
-    let mask = if bits >= u64::BITS { u64::MAX } else { (1 << bits) - 1 };
-    Ok(u64::from_le_bytes(bytes) & mask)
-}
-
-/// Writes a bitmap of `limit` bits into the room that a caller has, zeros behind it. Errors: `EFAULT`.
-pub(crate) fn write_bitmap(host: &impl GuestMemory, map: &Bitmap, value: u64, limit: u32) -> Result<()> {
-    let bits = map.bits.min(limit);
-    let mask = if bits >= u64::BITS { u64::MAX } else { (1 << bits) - 1 };
-    let bytes = (value & mask).to_le_bytes();
-    let room = map.bits.div_ceil(8) as usize;
-    let written = (bits.div_ceil(8) as usize).min(room);
-    guest::copy_out_bytes(host, map.bitmap.address(), bytes.get(..written).unwrap_or_default())?;
-    // Bounded: callers' maps are as large as the largest machine's.
-    for offset in written..room.min(MAP_BYTES) {
-        guest::write(host, map.bitmap.element(offset as u64), &0_u8)?;
-    }
-    Ok(())
-}
-
-/// Bytes of the largest map that is cleared behind its end.
-const MAP_BYTES: usize = 1024;
-
 fn existing<H: VcpuStateHost>(host: &H, target: Target, vcpu: VcpuId) -> Result<()> {
     match host.vcpu_presence(target, vcpu)? {
         VcpuPresence::Impossible => Err(Errno::EINVAL),
@@ -92,51 +64,65 @@ fn existing<H: VcpuStateHost>(host: &H, target: Target, vcpu: VcpuId) -> Result<
     }
 }
 
-/// getvcpuaffinity(25). Errors: `EINVAL` for a vCPU that cannot be, `ESRCH` for one that was not made, `EFAULT`.
+/// Which of the two maps a caller means. Errors: `EINVAL` for no flag at all, and for a map that is not there.
+fn wanted(asked: &VcpuAffinity) -> Result<(bool, bool)> {
+    let (hard, soft) = (asked.flags.contains(AffinityFlags::HARD), asked.flags.contains(AffinityFlags::SOFT));
+    if asked.flags.0 == 0 || hard && asked.hard.bitmap.is_null() || soft && asked.soft.bitmap.is_null() {
+        return Err(Errno::EINVAL);
+    }
+    Ok((hard, soft))
+}
+
+/// getvcpuaffinity(25). Errors: `EINVAL` for a vCPU that cannot be, for no flag and for no map, `ESRCH` for a vCPU that was
+/// not made, `EFAULT`.
 pub(super) fn get_affinity<H: PlacementHost + GuestMemory>(host: &H, request: &Request, target: Target) -> Result<()> {
     let asked: VcpuAffinity = request.argument()?;
     existing(host, target, asked.vcpu)?;
     let affinity = host.affinity(target, asked.vcpu)?;
     let limit = host.cpu_limit();
-    if asked.flags.contains(AffinityFlags::HARD) {
-        write_bitmap(host, &asked.hard, affinity.hard, limit)?;
+    let (hard, soft) = wanted(&asked)?;
+    if hard {
+        bitmap::write(host, &asked.hard, affinity.hard, limit)?;
     }
-    if asked.flags.contains(AffinityFlags::SOFT) {
-        write_bitmap(host, &asked.soft, affinity.soft, limit)?;
+    if soft {
+        bitmap::write(host, &asked.soft, affinity.soft, limit)?;
     }
     Ok(())
 }
 
-/// setvcpuaffinity(9); what came of it goes back. Errors: `EINVAL` for a vCPU that cannot be, for neither kind and for no
-/// CPU that is there, `ESRCH`, `EBUSY`, `EFAULT`.
+/// setvcpuaffinity(9); what came of it goes back. Errors: `EINVAL` for a vCPU that cannot be, for no flag, no map or an
+/// empty one, and for no CPU of the domain's pool, `ESRCH`, `EBUSY`, `EFAULT`.
 pub(super) fn set_affinity<H>(host: &mut H, request: &Request, target: Target) -> Result<()>
 where
     H: PlacementHost + GuestMemory,
 {
     let asked: VcpuAffinity = request.argument()?;
     existing(host, target, asked.vcpu)?;
-    let (hard, soft) = (asked.flags.contains(AffinityFlags::HARD), asked.flags.contains(AffinityFlags::SOFT));
-    if !hard && !soft {
+    let (hard, soft) = wanted(&asked)?;
+    if hard && asked.hard.bits == 0 || soft && asked.soft.bits == 0 {
         return Err(Errno::EINVAL);
+    }
+    if !hard && !soft {
+        return Ok(());
     }
     let (limit, pool) = (host.cpu_limit(), host.pool_cpus(target)?);
     let mut affinity = host.affinity(target, asked.vcpu)?;
     if hard {
-        affinity.hard = read_bitmap(host, &asked.hard, limit)?;
+        affinity.hard = bitmap::read(host, &asked.hard, limit)?;
         if affinity.hard & pool == 0 {
             return Err(Errno::EINVAL);
         }
     }
     if soft {
-        affinity.soft = read_bitmap(host, &asked.soft, limit)?;
+        affinity.soft = bitmap::read(host, &asked.soft, limit)?;
     }
     let pin = if asked.flags.contains(AffinityFlags::FORCE) { PinOverride::End } else { PinOverride::Keep };
     host.set_affinity(target, asked.vcpu, affinity, pin)?;
     if hard {
-        write_bitmap(host, &asked.hard, affinity.hard & pool, limit)?;
+        bitmap::write(host, &asked.hard, affinity.hard & pool, limit)?;
     }
     if soft {
-        write_bitmap(host, &asked.soft, affinity.soft & affinity.hard & pool, limit)?;
+        bitmap::write(host, &asked.soft, affinity.soft & affinity.hard & pool, limit)?;
     }
     Ok(())
 }
@@ -144,17 +130,22 @@ where
 /// setnodeaffinity(68): there is one node. Errors: `EINVAL` for none that is there, `EFAULT`.
 pub(super) fn set_nodes<H: GuestMemory>(host: &H, request: &Request) -> Result<()> {
     let NodeAffinity { nodes } = request.argument()?;
-    if read_bitmap(host, &nodes, u64::BITS)? & NODES == 0 { Err(Errno::EINVAL) } else { Ok(()) }
+    if bitmap::read(host, &nodes, u64::BITS)? & NODES == 0 { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
 /// getnodeaffinity(69). Errors: `EFAULT`.
 pub(super) fn get_nodes<H: GuestMemory>(host: &H, request: &Request) -> Result<()> {
     let NodeAffinity { nodes } = request.argument()?;
-    write_bitmap(host, &nodes, NODES, u64::BITS)
+    bitmap::write(host, &nodes, NODES, u64::BITS)
 }
 
-/// scheduler_op(16): weight 0 leaves the weight as it is. Errors: `EINVAL` for another scheduler or command, `EFAULT`.
-pub(super) fn scheduler<H: PlacementHost + GuestMemory>(host: &mut H, request: &Request, target: Target) -> Result<()> {
+/// scheduler_op(16): weight 0 leaves the weight as it is. Errors: `EINVAL` for another scheduler or command, and for a cap
+/// above all that its vCPUs could use, when the weight is changed all the same; `EFAULT`.
+pub(super) fn scheduler<H>(host: &mut H, request: &Request, target: Target) -> Result<()>
+where
+    H: PlacementHost + LifecycleHost + GuestMemory,
+{
+    const WHOLE_CPU: u32 = 100;
     let mut asked: SchedulerOp = request.argument()?;
     if asked.scheduler != SchedulerId::CREDIT2 {
         return Err(Errno::EINVAL);
@@ -165,8 +156,12 @@ pub(super) fn scheduler<H: PlacementHost + GuestMemory>(host: &mut H, request: &
             if asked.share.weight != 0 {
                 share.weight = asked.share.weight;
             }
-            share.cap = asked.share.cap;
-            host.set_share(target, share)
+            let is_possible = u32::from(asked.share.cap) <= host.vcpu_maximum(target)?.saturating_mul(WHOLE_CPU);
+            if is_possible {
+                share.cap = asked.share.cap;
+            }
+            host.set_share(target, share)?;
+            if is_possible { Ok(()) } else { Err(Errno::EINVAL) }
         }
         SchedulerCommand::GET_INFO => {
             let share = host.share(target)?;

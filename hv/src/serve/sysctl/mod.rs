@@ -1,0 +1,7 @@
+//! sysctl: the machine as the toolstack sees it. One family a file.
+
+mod console;
+mod machine;
+mod parameters;
+mod pools;
+mod topology;
