@@ -7,6 +7,7 @@
 
 pub mod buffer;
 pub mod console;
+pub mod control;
 pub mod cost;
 pub mod events;
 pub mod hypercall;

@@ -1,0 +1,34 @@
+//! sysctl and domctl as plain bytes.
+
+use crate::buffer::Buffer;
+use crate::hypercall::call1;
+use crate::number;
+
+/// The interface version of Xen 4.17's sysctl and domctl.
+pub const VERSION: u32 = 0x15;
+
+/// A sysctl: 136 bytes, the operation's own structure from byte 8 on.
+pub type Sysctl = Buffer<136>;
+
+/// A domctl: 144 bytes, the operation's own structure from byte 16 on.
+pub type Domctl = Buffer<144>;
+
+/// A sysctl request of Xen 4.17, with nothing in its structure.
+pub fn sysctl(command: u32) -> Sysctl {
+    Buffer::new().u32(0, command).u32(4, VERSION)
+}
+
+/// A domctl request of Xen 4.17, with nothing in its structure.
+pub fn domctl(command: u32, domain: u16) -> Domctl {
+    Buffer::new().u32(0, command).u32(4, VERSION).u16(8, domain)
+}
+
+/// Makes the call; what it wrote is in the request.
+pub fn make(request: &mut Sysctl) -> i64 {
+    call1(number::SYSCTL, request.address())
+}
+
+/// Makes the call; what it wrote is in the request.
+pub fn make_domctl(request: &mut Domctl) -> i64 {
+    call1(number::DOMCTL, request.address())
+}
