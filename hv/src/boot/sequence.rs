@@ -79,6 +79,9 @@ fn banner() {
 /// Second part: on the boot CPU's own stack and descriptors.
 extern "C" fn on_own_stack() -> ! {
     start::enter_service_early();
+    if let Err(errno) = memory::setup::release_boot_only() {
+        log::warn!("The boot stack's memory is lost ({}).", errno.name());
+    }
     sync::install();
     extended_state::detect();
     legacy::silence();

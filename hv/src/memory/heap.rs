@@ -1,7 +1,7 @@
 //! The byte heap: the global allocator, two arenas of virtual address space that grow by mapped pages.
 //!
-//! The permanent arena holds the hypervisor's objects. The temporary one serves dom0's construction (decompressors want
-//! up to 130 MiB) and is given back whole. Which arena allocates is a switch that only boot uses; which arena frees is
+//! The permanent arena holds the hypervisor's objects and grows by a few pages. The temporary one serves dom0's construction
+//! (decompressors want up to 130 MiB), grows by large pages and is given back whole. Which arena allocates is a switch that only boot uses; which arena frees is
 //! told by the address. Lock: [`Level::Heap`].
 
 #![expect(unsafe_code, reason = "implements the global allocator")]
@@ -20,6 +20,8 @@ use super::{entry, layout, physical, tables};
 struct Arena {
     talc: Talc<Manual, DefaultBinning>,
     base: u64,
+    /// What it is mapped by.
+    size: tables::Size,
     /// End of what is mapped.
     mapped_end: u64,
     /// Where talc says its heap ends, once it has claimed the first pages.
@@ -31,22 +33,22 @@ struct Arena {
 unsafe impl Send for Arena {}
 
 impl Arena {
-    const fn new(base: u64) -> Self {
-        Self { talc: Talc::new(Manual), base, mapped_end: base, heap_end: None, allocations: 0 }
+    const fn new(base: u64, size: tables::Size) -> Self {
+        Self { talc: Talc::new(Manual), base, size, mapped_end: base, heap_end: None, allocations: 0 }
     }
 
-    /// Maps at least `bytes` more. Errors: `ENOMEM`.
+    /// Maps at least `bytes` more. Errors: `ENOMEM`; what was mapped till then serves the next call.
     fn grow(&mut self, bytes: u64) -> Result<()> {
-        let step = tables::Size::Large.bytes();
+        let step = self.size.bytes().max(GROWTH);
         let target = self.mapped_end + bytes.next_multiple_of(step);
         if target > self.base + layout::HEAP_SIZE {
             return Err(Errno::ENOMEM);
         }
         while self.mapped_end < target {
-            physical::map_heap_block(self.mapped_end)?;
-            self.mapped_end += step;
-            self.accept();
+            physical::map_heap(self.mapped_end, self.size)?;
+            self.mapped_end += self.size.bytes();
         }
+        self.accept();
         Ok(())
     }
 
@@ -76,6 +78,9 @@ impl Arena {
     }
 }
 
+/// The least number of bytes by which an arena grows: room for many small objects, few unused pages.
+const GROWTH: u64 = 16 << 12;
+
 struct Heap {
     permanent: Lock<Arena>,
     temporary: Lock<Arena>,
@@ -85,8 +90,8 @@ const TEMPORARY_BASE: u64 = layout::HEAP + 2 * layout::HEAP_SIZE;
 
 #[global_allocator]
 static HEAP: Heap = Heap {
-    permanent: Lock::new(Level::Heap, Arena::new(layout::HEAP)),
-    temporary: Lock::new(Level::Heap, Arena::new(TEMPORARY_BASE)),
+    permanent: Lock::new(Level::Heap, Arena::new(layout::HEAP, tables::Size::Page)),
+    temporary: Lock::new(Level::Heap, Arena::new(TEMPORARY_BASE, tables::Size::Large)),
 };
 
 static USE_TEMPORARY: AtomicBool = AtomicBool::new(false);
@@ -145,10 +150,10 @@ pub fn with_temporary<R: Copy>(work: impl FnOnce() -> R) -> R {
     let mut arena = HEAP.temporary.lock();
     assert!(arena.allocations == 0, "boot left {} temporary allocations behind", arena.allocations);
     while arena.mapped_end > arena.base {
-        arena.mapped_end -= tables::Size::Large.bytes();
-        physical::unmap_heap_block(arena.mapped_end);
+        arena.mapped_end -= arena.size.bytes();
+        physical::unmap_heap(arena.mapped_end, arena.size);
     }
-    *arena = Arena::new(TEMPORARY_BASE);
+    *arena = Arena::new(TEMPORARY_BASE, arena.size);
     result
 }
 

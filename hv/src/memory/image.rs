@@ -33,6 +33,16 @@ pub fn loaded_range() -> core::ops::Range<u64> {
     LOAD_BASE..LOAD_BASE + (&raw const image_end as u64 - IMAGE_BASE)
 }
 
+unsafe extern "C" {
+    static boot_only_start: u8;
+    static boot_only_end: u8;
+}
+
+/// Linked addresses, in the data section, of what only the first steps of the start need: boot tables and boot stack.
+pub fn boot_only() -> core::ops::Range<u64> {
+    &raw const boot_only_start as u64..&raw const boot_only_end as u64
+}
+
 /// Physical address of a linked address inside the image.
 pub fn physical(linked: u64) -> u64 {
     linked - IMAGE_BASE + LOAD_BASE

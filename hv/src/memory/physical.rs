@@ -114,26 +114,28 @@ pub fn free_frames_in(range: core::ops::Range<u64>) -> u64 {
     }
 }
 
-/// Maps 2 MiB of fresh, zeroed memory into the heap at `address`. Errors: `ENOMEM`.
-pub fn map_heap_block(address: u64) -> Result<()> {
-    let block = allocate(Order(9), ANYWHERE)?;
-    for frame in block.0..block.0 + 512 {
-        window::zero(Mfn(frame));
-    }
+/// Maps a page of fresh, zeroed memory into the heap at `address`. Errors: `ENOMEM`.
+pub fn map_heap(address: u64, size: tables::Size) -> Result<()> {
+    let block = allocate(size.order(), ANYWHERE)?;
+    zero(block, size);
     let target = block.address().0;
-    tables::map(root(), address, target, tables::Size::Large, heap::RIGHTS, &mut allocate_zeroed)
-        .inspect_err(|_| free(block, Order(9)))
+    tables::map(root(), address, target, size, heap::RIGHTS, &mut allocate_zeroed)
+        .inspect_err(|_| free(block, size.order()))
 }
 
-/// Unmaps a heap block and gives its frames back. Context: boot CPU, no other running.
-pub fn unmap_heap_block(address: u64) {
-    if let Some(old) = tables::unmap(root(), address, tables::Size::Large) {
+/// Unmaps a page of the heap and gives its memory back. Context: boot CPU, no other running.
+pub fn unmap_heap(address: u64, size: tables::Size) {
+    if let Some(old) = tables::unmap(root(), address, size) {
         control::invalidate_page(address);
         let block = entry::frame(old);
-        for frame in block.0..block.0 + 512 {
-            window::zero(Mfn(frame));
-        }
-        free(block, Order(9));
+        zero(block, size);
+        free(block, size.order());
+    }
+}
+
+fn zero(first: Mfn, size: tables::Size) {
+    for frame in first.0..first.0 + (size.bytes() >> 12) {
+        window::zero(Mfn(frame));
     }
 }
 

@@ -64,6 +64,20 @@ pub fn initialise(info: &LoaderInfo) -> Result<Memory> {
     Ok(memory)
 }
 
+/// Gives the boot tables' and the boot stack's frames to the allocator. Errors: `ENOMEM`, when they stay lost.
+///
+/// Context: boot CPU, on its own stack and the final tables, no other CPU running.
+pub fn release_boot_only() -> Result<()> {
+    let range = image::boot_only();
+    for address in range.clone().step_by(4096) {
+        if let Some(old) = tables::unmap(physical::root(), address, Size::Page) {
+            control::invalidate_page(address);
+            window::zero(entry::frame(old));
+        }
+    }
+    physical::release_range(image::physical(range.start) >> 12, image::physical(range.end) >> 12)
+}
+
 fn map_image(root: Mfn, frames: &mut BootFrames) -> Result<()> {
     let sections = image::sections();
     let parts = [(sections.text, entry::CODE), (sections.rodata, entry::CONSTANT), (sections.data, entry::DATA)];

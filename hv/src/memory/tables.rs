@@ -7,6 +7,7 @@
 use core::sync::atomic::Ordering::{AcqRel, Acquire};
 
 use abi::{Errno, Mfn, Result};
+use frame_allocator::Order;
 
 use super::{entry, window};
 
@@ -25,6 +26,14 @@ impl Size {
         match self {
             Size::Page => 1 << 12,
             Size::Large => 1 << 21,
+        }
+    }
+
+    /// The same, as the frame allocator says it.
+    pub const fn order(self) -> Order {
+        match self {
+            Size::Page => Order(0),
+            Size::Large => Order(9),
         }
     }
 }
@@ -70,7 +79,7 @@ fn descend(table: Mfn, index: usize, frames: FrameSource<'_>) -> Result<Mfn> {
         Ok(_) => Ok(fresh),
         // Another CPU made the table meanwhile; the spare one goes back.
         Err(now) => {
-            super::physical::free(fresh, frame_allocator::Order(0));
+            super::physical::free(fresh, Order(0));
             if now & entry::LARGE == 0 { Ok(entry::frame(now)) } else { Err(Errno::EEXIST) }
         }
     }
