@@ -124,6 +124,11 @@ impl Entity {
         self.weight
     }
 
+    /// Whether it is runnable, while it is in no queue.
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
     /// Changes where it may run, while it is in no queue.
     pub fn set_affinity(&mut self, affinity: Affinity) {
         self.affinity = affinity;

@@ -35,9 +35,8 @@ impl Queue {
             self.current = self.take_first(now, may_run);
             self.slice_start = now;
             self.charged_until = now;
-            if previous != self.current {
-                self.departing = previous;
-            }
+            // One who stayed when nobody came still has registers to save when somebody comes.
+            self.departing = previous.or(self.departing).filter(|id| self.current != Some(*id));
         }
         self.has_yielded = false;
         Decision { entity: self.current, until: self.due(now) }

@@ -323,3 +323,34 @@ fn apply(machine: &mut Machine, step: Step, stopped: &mut [bool; 6]) {
         Step::Wait(time) => machine.run_until(machine.now + time),
     }
 }
+
+#[test]
+fn who_has_not_been_saved_stays() {
+    let board = Board::new();
+    let mut queues: Vec<_> = (0..2)
+        .map(|cpu| {
+            board.set_online(cpu);
+            let mut queue = Queue::new(cpu, board.clone());
+            queue.reserve(2).unwrap();
+            queue
+        })
+        .collect();
+    let queue = &mut queues[0];
+    for id in 0..2 {
+        let entity = Entity::new(EntityId(id), Weight::DEFAULT, on(0b11), None);
+        let _ = queue.attach(entity, 0).unwrap();
+    }
+    let (first, second) = (EntityId(0), EntityId(1));
+    assert!(matches!(queue.wake(first, 0), Wake::Here(_)));
+    assert_eq!(queue.pick_next(0).entity, Some(first));
+    // It blocks, and its registers stay where they are, because nobody comes.
+    let _ = queue.stop(first, 1);
+    assert_eq!(queue.pick_next(1).entity, None);
+    assert!(matches!(queue.wake(second, 2), Wake::Here(_)));
+    assert_eq!(queue.pick_next(2).entity, Some(second));
+    // Woken before the CPU has put them away: it waits here, though the other CPU is idle, and nobody may take it.
+    assert!(matches!(queue.wake(first, 3), Wake::Here(_)));
+    assert!(queue.detach(first).is_none() && queue.steal(1).is_none());
+    assert!(queue.switched().is_none());
+    assert!(queue.steal(1).is_some_and(|entity| entity.id() == first && entity.is_ready()));
+}

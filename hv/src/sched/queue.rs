@@ -4,7 +4,10 @@
 //! mover's hands.
 
 use alloc::{boxed::Box, sync::Arc};
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::{
+    Ordering::{Relaxed, Release, SeqCst},
+    fence,
+};
 
 use abi::{Errno, Result};
 use locks::{Level, Lock};
@@ -77,12 +80,25 @@ pub fn hand_over(entity: Box<Entity>, to: u32) {
             continue;
         }
         vcpu.processor.store(to, Release);
+        let sleeps = !entity.is_ready();
         let attached = queue.attach(entity, clock::now());
         drop(queue);
         if let Ok(preempt) = attached {
             obey(target, preempt);
         }
+        if sleeps {
+            look_for_missed_wake(vcpu);
+        }
         return;
+    }
+}
+
+/// A blocked one has moved, and whoever woke it on the way found it in no queue.
+fn look_for_missed_wake(vcpu: &'static Vcpu) {
+    // Orders the new CPU, stored above, before the look at the flags; a waker clears them before it looks for the CPU.
+    fence(SeqCst);
+    if vcpu.is_runnable() {
+        wake::flags_changed(vcpu);
     }
 }
 
