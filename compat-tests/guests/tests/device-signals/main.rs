@@ -117,6 +117,7 @@ fn line(device: &Device) {
         result(format_args!("line.end"), end(line));
         value_at(format_args!("line.again"), comes(port));
         device.quiet();
+        settle(port);
         result(format_args!("line.end2"), end(line));
         value_at(format_args!("line.quiet"), comes(port));
         device.raise(LINK);
@@ -129,6 +130,7 @@ fn line(device: &Device) {
         if let Some(port) = port {
             value_at(format_args!("line.still-raised"), comes(port));
             device.quiet();
+            settle(port);
             end(line);
             value_at(format_args!("line.quiet2"), comes(port));
             device.raise(LINK);
@@ -145,7 +147,7 @@ fn line(device: &Device) {
     }
 }
 
-/// Takes what else comes: the device repeats itself when its timers say so.
+/// Takes what else comes: the device repeats itself when its timers say so, and a line when its guest took too long.
 fn settle(port: u32) {
     for _ in 0..10 {
         if comes(port) == 0 {
