@@ -9,7 +9,7 @@
 use core::cell::{Cell, UnsafeCell};
 use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire},
+    Ordering::{AcqRel, Acquire, Relaxed},
 };
 
 use abi::{Mfn, Result, VcpuId};
@@ -217,6 +217,13 @@ impl Vcpu {
     #[inline]
     pub fn is_runnable(&self) -> bool {
         self.run_flags().0 == 0
+    }
+
+    /// Whether it may go on where it is resident: nothing keeps it from running, and the scheduler gave it the CPU. One
+    /// that is resident on an idle CPU may be runnable a moment before the scheduler hears of it.
+    #[inline]
+    pub fn has_cpu(&self) -> bool {
+        self.is_runnable() && self.running.load(Relaxed)
     }
 
     /// Sets reasons not to run; those that stood before.

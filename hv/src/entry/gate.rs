@@ -47,7 +47,7 @@ pub fn pass(caller: &mut Caller<'_>) -> Option<ReturnPath> {
 pub fn leave() -> ReturnPath {
     let info = block::this_info();
     loop {
-        if info.cpu().work.load(Relaxed) != 0 || info.current().is_none_or(|vcpu| !vcpu.is_runnable()) {
+        if info.cpu().work.load(Relaxed) != 0 || info.current().is_none_or(|vcpu| !vcpu.has_cpu()) {
             sched::work::run();
             continue;
         }

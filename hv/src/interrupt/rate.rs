@@ -113,5 +113,6 @@ pub fn due() -> u64 {
 
 /// Somebody looks now: what is still held back afterwards is told anew by [`Rate::is_over`].
 pub fn begin_look() {
-    DUE.store(NEVER, Relaxed);
+    // Reads what others wrote last, so that their interrupts are seen by the look, or their moment stays.
+    DUE.swap(NEVER, AcqRel);
 }

@@ -51,13 +51,10 @@ fn program(deadline: u64) {
     local_apic::set_timer(deadline.saturating_sub(now).max(1));
 }
 
-/// Remembers when this CPU's current vCPU must give way.
-pub fn set_slice(end: Option<u64>) {
-    let this = cpu::this();
+/// Remembers when this CPU's current vCPU must give way. Under the queue's lock: who has something earlier to say read the
+/// queue after that, and says it afterwards ([`bring_slice_forward`]).
+pub fn set_slice(this: &Cpu, end: Option<u64>) {
     this.slice_end.store(end.unwrap_or(NEVER), Relaxed);
-    if let Some(end) = end {
-        arm(end);
-    }
 }
 
 /// A CPU's next decision is due by `deadline`, if that is earlier than it knows.
@@ -120,14 +117,13 @@ pub fn expire() {
         return;
     }
     let now = clock::now();
-    let mut next = NEVER;
+    // Whatever is armed from here on, by what expires, counts at the end.
+    this.next_deadline.store(NEVER, Relaxed);
     if this.slice_end.load(Relaxed) <= now {
         this.slice_end.store(NEVER, Relaxed);
         this.raise(Work::SCHEDULE);
-    } else {
-        next = this.slice_end.load(Relaxed);
     }
-    next = next.min(device::end_holding_back(now)).min(watchdog::beat(now));
+    let mut next = device::end_holding_back(now).min(watchdog::beat(now));
     if this.index == WATCHDOG_CPU {
         next = next.min(expire_watchdogs(now));
     }
@@ -139,6 +135,7 @@ pub fn expire() {
         }
     }
     next = next.min(this.deadlines.lock().first().unwrap_or(NEVER));
+    next = next.min(this.slice_end.load(Relaxed)).min(this.next_deadline.load(Relaxed));
     this.next_deadline.store(next, Relaxed);
     if next != NEVER {
         program(next);
@@ -148,8 +145,8 @@ pub fn expire() {
 /// Stops the domains whose watchdogs were not wound up in time; the next deadline. Looks at all domains when one is due.
 fn expire_watchdogs(now: u64) -> u64 {
     if WATCHDOG_DUE.load(Acquire) <= now {
-        // Who sets one meanwhile lowers it again.
-        WATCHDOG_DUE.store(NEVER, Relaxed);
+        // Who has set one before is seen below, and who sets one after lowers it again.
+        WATCHDOG_DUE.swap(NEVER, AcqRel);
         for domain in domain::all() {
             WATCHDOG_DUE.fetch_min(expire_watchdogs_of(domain, now), AcqRel);
         }

@@ -40,13 +40,9 @@ pub fn run() {
         rendezvous::take_part();
     }
     let must_choose = Work::SCHEDULE.0 | Work::YIELD.0;
-    if work & must_choose != 0 || block::this_info().current().is_none_or(|vcpu| !is_running_well(vcpu)) {
+    if work & must_choose != 0 || block::this_info().current().is_none_or(|vcpu| !vcpu.has_cpu()) {
         schedule(cpu, Work(work));
     }
-}
-
-fn is_running_well(vcpu: &Vcpu) -> bool {
-    vcpu.is_runnable() && vcpu.running.load(Relaxed)
 }
 
 /// Chooses the next vCPU and makes it resident; idles while there is none.
@@ -65,6 +61,7 @@ fn schedule(cpu: &'static Cpu, work: Work) {
         queue.yield_current();
     }
     let decision = queue.pick_next_of(now, may_run);
+    timers::set_slice(cpu, decision.until);
     let next = decision.entity.and_then(entities::vcpu);
     let goes = resident.filter(|vcpu| !next.is_some_and(|next| core::ptr::eq(next, *vcpu)));
     if let Some(vcpu) = goes {
@@ -90,7 +87,9 @@ fn schedule(cpu: &'static Cpu, work: Work) {
     if let Some(migration) = migration {
         queue::hand_over(migration.entity, migration.to);
     }
-    timers::set_slice(decision.until);
+    if let Some(until) = decision.until {
+        timers::arm(until);
+    }
     if next.is_none() && !(cpu.is_online() && steal(cpu)) {
         idle::wait();
     }
