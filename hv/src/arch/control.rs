@@ -29,6 +29,13 @@ pub fn interrupt_window() {
     unsafe { asm!("sti", "nop", "cli", options(nostack)) };
 }
 
+/// Waits until all writes to memory are seen by other CPUs, before anything that follows.
+#[inline]
+pub fn finish_writes() {
+    // SAFETY: changes nothing.
+    unsafe { asm!("mfence", "lfence", options(nostack, preserves_flags)) };
+}
+
 /// Reads a model-specific register that exists on this CPU.
 #[inline]
 pub fn read_msr(register: u32) -> u64 {

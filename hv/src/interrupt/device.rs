@@ -162,20 +162,44 @@ fn serve(irq: Irq, interrupt: &'static Interrupt) {
     if target.as_guest().is_some() && interrupt.rate.is_exceeded() {
         hold_back(irq, interrupt);
     }
-    if let Some((domain, pirq)) = target.as_guest()
-        && let Some(domain) = domain::find(domain)
-        && let PirqRaise::Delivered(wake) = domain.ports.raise_pirq(pirq)
-    {
-        wake.kick();
-    } else if let Some(driver) = interrupt.driver.get().filter(|_| target == Target::HYPERVISOR) {
+    if deliver(target) {
+        return;
+    }
+    if let Some(driver) = interrupt.driver.get().filter(|_| target == Target::HYPERVISOR) {
         (driver.handle)();
         if held {
             end_of_interrupt(irq);
         }
     } else if target != Target::CHANGING || held {
-        // Somebody who binds it opens the source again.
-        mask(irq);
+        stray(irq, interrupt);
+    }
+}
+
+/// Gives an interrupt to its guest; false when none has it.
+#[inline]
+fn deliver(target: Target) -> bool {
+    if let Some((domain, pirq)) = target.as_guest()
+        && let Some(domain) = domain::find(domain)
+        && let PirqRaise::Delivered(wake) = domain.ports.raise_pirq(pirq)
+    {
+        wake.kick();
+        return true;
+    }
+    false
+}
+
+/// Masks a source that belongs to nobody. Somebody who binds it opens it again; who has bound it on another CPU since it
+/// was looked at has done so in vain, and gets the interrupt and an open source here.
+#[cold]
+fn stray(irq: Irq, interrupt: &Interrupt) {
+    mask(irq);
+    if !deliver(interrupt.target()) {
         count(&interrupt.strays, format_args!("interrupt {} belongs to nobody", irq.0));
+    } else if needs_end(irq) {
+        interrupt.awaits_end.store(true, Release);
+        interrupt.rate.await_end();
+    } else {
+        open(irq);
     }
 }
 
@@ -202,12 +226,8 @@ pub fn end_holding_back(now: u64) -> u64 {
         if !interrupt.rate.is_over(now) || interrupt.target().as_guest().is_none() {
             continue;
         }
-        if !is_line(irq) {
-            msi::unmask(irq);
-        } else if !interrupt.awaits_end.load(Acquire)
-            && let Some((input, _)) = io_apic::input_of(irq.0)
-        {
-            io_apic::unmask(input);
+        if !is_line(irq) || !interrupt.awaits_end.load(Acquire) {
+            open(irq);
         }
     }
     rate::due()
@@ -256,6 +276,16 @@ fn mask(irq: Irq) {
     }
 }
 
+fn open(irq: Irq) {
+    if is_line(irq) {
+        if let Some((input, _)) = io_apic::input_of(irq.0) {
+            io_apic::unmask(input);
+        }
+    } else {
+        msi::unmask(irq);
+    }
+}
+
 /// Whether an interrupt stays masked until its guest says that it has been served.
 pub fn needs_end(irq: Irq) -> bool {
     is_line(irq)
@@ -273,11 +303,8 @@ pub fn awaits_end(irq: Irq) -> bool {
 pub fn end_of_interrupt(irq: Irq) {
     let Some(interrupt) = get(irq) else { return };
     interrupt.rate.ended();
-    if interrupt.awaits_end.swap(false, AcqRel)
-        && !interrupt.rate.is_held_back()
-        && let Some((input, _)) = io_apic::input_of(irq.0)
-    {
-        io_apic::unmask(input);
+    if interrupt.awaits_end.swap(false, AcqRel) && !interrupt.rate.is_held_back() {
+        open(irq);
     }
 }
 

@@ -142,6 +142,8 @@ pub fn in_service(vector: Vector) -> bool {
 
 fn command(apic_id: u32, low: u32) {
     if is_x2() {
+        // Unlike a write to memory, this one may overtake what the interrupt is about (SDM volume 3, 11.12.3).
+        control::finish_writes();
         // SAFETY: 1. sends an interrupt.
         unsafe { control::write_msr(0x800 + (register::COMMAND >> 4), u64::from(apic_id) << 32 | u64::from(low)) };
         return;

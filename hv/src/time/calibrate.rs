@@ -116,17 +116,38 @@ impl Reference {
     }
 }
 
+/// All counters at one moment.
+#[derive(Clone, Copy)]
+struct Sample {
+    reference: u32,
+    tsc: u64,
+    apic: u32,
+}
+
+/// Reads all counters, several times, and takes the readings that lie closest together: in between, firmware or another
+/// hypervisor may have taken the CPU away.
+fn sample(reference: &Reference, apic_counter: &impl Fn() -> u32) -> Sample {
+    const ATTEMPTS: u32 = 8;
+    let once = |_| {
+        let before = control::read_tsc();
+        let (reference, tsc, apic) = (reference.read(), control::read_tsc(), apic_counter());
+        (control::read_tsc().wrapping_sub(before), Sample { reference, tsc, apic })
+    };
+    let first = once(0);
+    let closest = |best: (u64, Sample), next: (u64, Sample)| if next.0 < best.0 { next } else { best };
+    (1..ATTEMPTS).map(once).fold(first, closest).1
+}
+
 /// Measures for 20 ms. `apic_counter` reads the local APIC's running down-counter.
 pub fn measure(firmware: &Firmware, wanted: Option<ClockSource>, apic_counter: impl Fn() -> u32) -> Frequencies {
     let reference = Reference::choose(firmware, wanted);
     reference.start();
     let target = reference.frequency() / FRACTION;
-    let (start, tsc, apic) = (reference.read(), control::read_tsc(), apic_counter());
-    let mut passed = 0;
-    while passed < target {
-        passed = reference.elapsed(start, reference.read());
-    }
-    let (tsc_ticks, apic_ticks) = (control::read_tsc() - tsc, apic.wrapping_sub(apic_counter()));
+    let start = sample(&reference, &apic_counter);
+    while reference.elapsed(start.reference, reference.read()) < target {}
+    let end = sample(&reference, &apic_counter);
+    let passed = reference.elapsed(start.reference, end.reference).max(1);
+    let (tsc_ticks, apic_ticks) = (end.tsc.wrapping_sub(start.tsc), start.apic.wrapping_sub(end.apic));
     let per_second = |ticks: u64| (u128::from(ticks) * u128::from(reference.frequency()) / u128::from(passed)) as u64;
     Frequencies {
         tsc_hz: per_second(tsc_ticks),
