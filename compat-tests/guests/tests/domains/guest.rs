@@ -1,4 +1,4 @@
-//! A domain of eight frames: code, data and stack, and the four tables that map them at [`BASE`].
+//! A domain of eight frames: code, data and stack, and the four tables that map them, and its shared page, at [`BASE`].
 
 use compat_guests::buffer::Buffer;
 use compat_guests::hypercall::{call1, call2, call3, call4};
@@ -23,24 +23,44 @@ const FLAT_STACK: u64 = 0xe02b;
 
 /// What the domain does.
 #[derive(Clone, Copy)]
-pub struct Program(&'static [u8]);
+pub struct Program(&'static [u8], [u64; 5]);
 
 impl Program {
+    /// sched_op poll of port 1 until it is pending; takes it and sends on the same port; again. The data page has the
+    /// structures: poll (address of the list, its length, no timeout), send (the port), the list.
+    pub const ANSWER: Program = Program(
+        &[
+            0xB8, 29, 0, 0, 0, 0xBF, 3, 0, 0, 0, // mov eax, sched_op; mov edi, poll
+            0xBE, 0x00, 0x10, 0x00, 0x40, 0x0F, 0x05, // mov esi, ..; syscall
+            0xF0, 0x0F, 0xBA, 0x34, 0x25, 0x00, 0x38, 0x00, 0x40, 1, // lock btr dword [pending], 1
+            0x73, 0xE3, // jnc to the start
+            0xB8, 32, 0, 0, 0, 0xBF, 4, 0, 0, 0, // mov eax, event_channel_op; mov edi, send
+            0xBE, 0x18, 0x10, 0x00, 0x40, 0x0F, 0x05, // mov esi, ..; syscall
+            0xEB, 0xD0, // to the start
+        ],
+        [BASE + 0x1020, 1, 0, 1, 1],
+    );
     /// mov qword [0x40001000], 0x77; sched_op shutdown with what lies at 0x40001008.
-    pub const POWER_OFF: Program = Program(&[
-        0x48, 0xC7, 0x04, 0x25, 0x00, 0x10, 0x00, 0x40, 0x77, 0, 0, 0, // mov qword [..], 0x77
-        0xB8, 29, 0, 0, 0, 0xBF, 2, 0, 0, 0, // mov eax, sched_op; mov edi, shutdown
-        0xBE, 0x08, 0x10, 0x00, 0x40, 0x0F, 0x05, // mov esi, ..; syscall
-        0xEB, 0xFE,
-    ]);
+    pub const POWER_OFF: Program = Program(
+        &[
+            0x48, 0xC7, 0x04, 0x25, 0x00, 0x10, 0x00, 0x40, 0x77, 0, 0, 0, // mov qword [..], 0x77
+            0xB8, 29, 0, 0, 0, 0xBF, 2, 0, 0, 0, // mov eax, sched_op; mov edi, shutdown
+            0xBE, 0x08, 0x10, 0x00, 0x40, 0x0F, 0x05, // mov esi, ..; syscall
+            0xEB, 0xFE,
+        ],
+        [0; 5],
+    );
     /// ud2.
-    pub const UNDEFINED: Program = Program(&[0x0F, 0x0B]);
+    pub const UNDEFINED: Program = Program(&[0x0F, 0x0B], [0; 5]);
     /// inc qword [0x40001000]; sched_op yield; again.
-    pub const FOR_EVER: Program = Program(&[
-        0x48, 0xFF, 0x04, 0x25, 0x00, 0x10, 0x00, 0x40, // inc qword [..]
-        0xB8, 29, 0, 0, 0, 0x31, 0xFF, 0x0F, 0x05, // mov eax, sched_op; xor edi, edi; syscall
-        0xEB, 0xED,
-    ]);
+    pub const FOR_EVER: Program = Program(
+        &[
+            0x48, 0xFF, 0x04, 0x25, 0x00, 0x10, 0x00, 0x40, // inc qword [..]
+            0xB8, 29, 0, 0, 0, 0x31, 0xFF, 0x0F, 0x05, // mov eax, sched_op; xor edi, edi; syscall
+            0xEB, 0xED,
+        ],
+        [0; 5],
+    );
 }
 
 /// Such a domain.
@@ -96,19 +116,21 @@ impl Guest {
     /// Writes code, data and tables through mappings of our own.
     fn fill(&self, silent: bool) {
         let [code, data, stack, level1, level2, level3, level4, _] = self.frames;
+        let Some(told) = info(self.id) else { return };
+        let shared_frame = told.get_u64(16 + 48);
         let leaf = P | RW | US;
         let mut words = [0u64; 8];
         for (index, byte) in self.program.0.iter().enumerate() {
             words[index / 8] |= u64::from(*byte) << (8 * (index % 8));
         }
         self.write(silent, code, &words);
-        self.write(silent, data, &[0, 0]);
-        self.write(silent, level1, &[entry(code, leaf), entry(data, leaf), entry(stack, leaf)]);
+        self.write(silent, data, &self.program.1);
+        let leaves = [code, data, stack, shared_frame].map(|frame| entry(frame, leaf));
+        self.write(silent, level1, &leaves);
         self.write(silent, level2, &[entry(level1, leaf)]);
         self.write(silent, level3, &[0, entry(level2, leaf)]);
         self.write(silent, level4, &[entry(level3, leaf)]);
-        let Some(told) = info(self.id) else { return };
-        let (mapped, shared) = map_foreign(told.get_u64(16 + 48), self.id);
+        let (mapped, shared) = map_foreign(shared_frame, self.id);
         note(silent, "build.shared", mapped);
         for vcpu in 0..32 {
             let masks = read(shared + 64 * vcpu) | 1 << 8;
