@@ -25,6 +25,7 @@ compat_guests::guest!(main);
 fn main() {
     smp::operation(vcpu::STOP_PERIODIC_TIMER, 0, 0);
     memory::shared_info();
+    toolstack::agree();
     yielding();
     answering();
     value("done", 1);

@@ -104,24 +104,25 @@ pub fn start() -> bool {
     true
 }
 
-/// All rows of this family.
-pub fn measure(names: &Names) {
-    row(names.polling, |_| {
-        send(1);
-        wait_polling(0);
-    });
-    ROLE.store(ANSWER_BLOCKING, Ordering::SeqCst);
-    // It still polls; from its next round on it blocks.
+/// vCPU 0 sends and waits for the answer of a vCPU 1 that polls.
+pub fn exchange() {
     send(1);
     wait_polling(0);
+}
+
+/// All rows of this family.
+pub fn measure(names: &Names) {
+    row(names.polling, |_| exchange());
+    ROLE.store(ANSWER_BLOCKING, Ordering::SeqCst);
+    // It still polls; from its next round on it blocks.
+    exchange();
     upcalls::with_upcalls(&entries::entry_upcall, || {
         row(names.blocking, |_| exchange_blocking(0, Some(1)));
     });
     events::mask_upcalls();
     let Some(rows) = &names.one_cpu else { return };
     ROLE.store(YIELD, Ordering::SeqCst);
-    send(1);
-    wait_polling(0);
+    exchange();
     row(rows.yielding, |_| _ = call2(number::SCHED_OP, sched::YIELD, 0));
     ROLE.store(GO_DOWN, Ordering::SeqCst);
     wait_polling(0);

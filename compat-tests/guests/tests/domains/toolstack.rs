@@ -1,14 +1,14 @@
 //! What a toolstack says to the hypervisor: domctl, foreign mappings, reservations of others.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use compat_guests::buffer::Buffer;
 use compat_guests::hypercall::{call1, call2, call4};
 use compat_guests::memory::{DATA, entry, entry_address, page, write};
 use compat_guests::number::{self, memory as op};
 
-/// Interface version of Xen 4.17, and of the next one, which finds the domain it is asked for only.
-pub const VERSION: u32 = 0x15;
+/// Interface version that requests name: that of Xen 4.17, until [`agree`] finds another.
+static VERSION: AtomicU32 = AtomicU32::new(0x15);
 
 pub const CREATE: u32 = 1;
 pub const DESTROY: u32 = 2;
@@ -28,9 +28,19 @@ pub const FRAME_INFO: u32 = 61;
 
 pub type Request = Buffer<144>;
 
+/// Finds a version that the hypervisor takes: Xen 4.17's or 4.20's. What is asked for here has the same shape in both.
+pub fn agree() {
+    for version in [0x15, 0x17] {
+        VERSION.store(version, Relaxed);
+        if domctl(&mut request(INFO, 0)) == 0 {
+            return;
+        }
+    }
+}
+
 /// A request for a domain, with its argument from byte 16 on.
 pub fn request(command: u32, domain: u16) -> Request {
-    Request::new().u32(0, command).u32(4, VERSION).u16(8, domain)
+    Request::new().u32(0, command).u32(4, VERSION.load(Relaxed)).u16(8, domain)
 }
 
 /// Makes a request.
