@@ -5,7 +5,7 @@ CARGO := PATH=/usr/bin:$$PATH RUSTC=/usr/bin/rustc /usr/bin/cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RUNNER = $(TARGET)/debug/compat-runner
 
-.PHONY: all setup build run run-toolstack test test-full compare lint host-tests xtf compat runner clean
+.PHONY: all setup build run run-small test test-full compare lint host-tests xtf compat runner clean
 
 all: build
 
@@ -19,13 +19,14 @@ build: setup
 runner: setup
 	@$(CARGO) build --quiet -p compat-runner
 
-# Debian's 6.1 kernel as dom0 with a root shell on the serial line; leave it with `poweroff -f` or Ctrl-a x.
+# A Debian dom0 with Debian's own toolstack and its daemons up, and a root shell on the serial line: `xl info`,
+# `xl create -c ...`; leave it with `poweroff -f` or Ctrl-a x.
 run: build runner
-	@$(RUNNER) linux shell --on xenolith
-
-# A Debian dom0 with Debian's own toolstack and its daemons up, and a root shell: `xl info`, `xl create -c ...`.
-run-toolstack: build runner
 	@$(RUNNER) toolstack --shell --on xenolith
+
+# The same kernel as dom0 with nothing but busybox in an initial RAM disk: up in seconds.
+run-small: build runner
+	@$(RUNNER) linux shell --on xenolith
 
 test: setup
 	@scripts/test.sh quick

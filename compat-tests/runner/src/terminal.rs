@@ -1,5 +1,5 @@
-//! `make run` as a newcomer meets it: on a terminal, up to dom0's root shell, a command, and power-off. The terminal is
-//! made by util-linux's `script`.
+//! `make run` as a newcomer meets it: on a terminal, up to dom0's root shell, the example guest, and power-off. The terminal
+//! is made by util-linux's `script`.
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -12,11 +12,20 @@ use crate::places;
 use crate::tally::Tally;
 
 /// Longest wait for each step; the first one may have to build.
-const PATIENCE: [Duration; 4] =
-    [Duration::from_secs(1200), Duration::from_secs(60), Duration::from_secs(60), Duration::from_secs(60)];
-/// What comes, what is typed then. The answer to the command does not stand in what is typed.
-const DIALOGUE: [(&str, &str); 3] =
-    [("# ", "echo xenolith-$((40 + 2))\r"), ("xenolith-42", "cat /sys/hypervisor/type\r"), ("xen\r", "poweroff -f\r")];
+const PATIENCE: [Duration; 5] = [
+    Duration::from_secs(1200),
+    Duration::from_secs(60),
+    Duration::from_secs(180),
+    Duration::from_secs(60),
+    Duration::from_secs(60),
+];
+/// What comes, what is typed then. No answer stands in what is typed.
+const DIALOGUE: [(&str, &str); 4] = [
+    ("an example: xl create", ""),
+    ("# ", "xl create /mnt/guests/example.cfg && echo started-$((40 + 2))\r"),
+    ("started-42", "xl list example | wc -l\r"),
+    ("2\r", "poweroff -f\r"),
+];
 
 /// What the terminal has shown so far.
 #[derive(Clone, Default)]
