@@ -67,6 +67,9 @@ fn createdomain_checks_everything_before_it_makes_one() {
         (CreateDomain { max_vcpus: 8193, ..wanted() }, Errno::EINVAL),
         (CreateDomain { trace_size: 1, ..wanted() }, Errno::EINVAL),
         (CreateDomain { grant_options: 0, ..wanted() }, Errno::EINVAL),
+        (CreateDomain { max_grant_frames: 0, ..wanted() }, Errno::EINVAL),
+        (CreateDomain { max_grant_frames: 65, ..wanted() }, Errno::EINVAL),
+        (CreateDomain { max_maptrack_frames: 1025, ..wanted() }, Errno::EINVAL),
         (CreateDomain { grant_options: 2, ..wanted() }, Errno::EINVAL),
         (CreateDomain { arch: emulation(1), ..wanted() }, Errno::EOPNOTSUPP),
         (
@@ -79,7 +82,7 @@ fn createdomain_checks_everything_before_it_makes_one() {
     }
     assert!(host.take_effects().is_empty());
     assert_eq!(ask(&mut host, 0, Op::CREATEDOMAIN, &wanted()), Ok(0));
-    assert_eq!(host.take_effects(), ["create (7, 2, Some(64), 2147483647)"]);
+    assert_eq!(host.take_effects(), ["create (7, 2, 64, 2147483647)"]);
     assert_eq!(host.memory.get::<Domctl>(BASE).domain, DomainId(7));
     assert_eq!(ask(&mut host, 12, Op::CREATEDOMAIN, &wanted()), Ok(0));
     assert_eq!(host.memory.get::<Domctl>(BASE).domain, DomainId(12));
@@ -90,11 +93,12 @@ fn createdomain_checks_everything_before_it_makes_one() {
 
 #[test]
 fn createdomain_takes_each_releases_structure() {
-    let newer = CreateDomain17 { max_vcpus: 3, grant_options: 1, cpupool: 0, ..CreateDomain17::default() };
+    let newer =
+        CreateDomain17 { max_vcpus: 3, grant_options: 1, max_grant_frames: 1, cpupool: 0, ..CreateDomain17::default() };
     for version in [0x17, 0x18] {
         let mut host = Fake::new();
         assert_eq!(ask_as(&mut host, version, 0, Op::CREATEDOMAIN, &newer), Ok(0));
-        assert_eq!(host.take_effects(), ["create (7, 3, Some(0), 0)"]);
+        assert_eq!(host.take_effects(), ["create (7, 3, 1, 0)"]);
         let altp2m = CreateDomain17 { altp2m: 1, ..newer };
         assert_eq!(errno(ask_as(&mut host, version, 0, Op::CREATEDOMAIN, &altp2m)), Errno::EINVAL);
         // The word that moved: what 4.17 has as the emulated devices is the pool here.
@@ -313,13 +317,13 @@ fn extended_state_comes_with_its_header() {
     assert_eq!((told.features, told.size), (7, 848));
     let whole = ExtendedState { buffer: at(ELSEWHERE), ..told };
     assert_eq!(ask(&mut host, 5, Op::GETVCPUEXTSTATE, &whole), Ok(0));
-    assert_eq!(host.memory.get::<[u64; 3]>(BASE + ELSEWHERE), [3, 3, 0xABAB_ABAB_ABAB_ABAB]);
+    assert_eq!(host.memory.get::<[u64; 3]>(BASE + ELSEWHERE), [3, 7, 0xABAB_ABAB_ABAB_ABAB]);
     for wrong in [ExtendedState { size: 840, ..whole }, ExtendedState { features: 3, ..whole }] {
         assert_eq!(errno(ask(&mut host, 5, Op::GETVCPUEXTSTATE, &wrong)), Errno::EINVAL);
     }
     host.take_effects();
     assert_eq!(ask(&mut host, 5, Op::SETVCPUEXTSTATE, &whole), Ok(0));
-    assert_eq!(host.take_effects(), ["set state 5", "3 832"]);
+    assert_eq!(host.take_effects(), ["set state 5", "3 7 832"]);
     for size in [0, 15, 849, u64::MAX] {
         let wrong = ExtendedState { size, ..whole };
         assert_eq!(errno(ask(&mut host, 5, Op::SETVCPUEXTSTATE, &wrong)), Errno::EINVAL, "{size}");

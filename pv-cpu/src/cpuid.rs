@@ -66,15 +66,15 @@ impl Vendor {
 }
 
 /// Highest basic leaf offered.
-const BASIC_MAX: u32 = 0xD;
+pub(crate) const BASIC_MAX: u32 = 0xD;
 /// Highest extended leaf offered on AMD CPUs.
-const EXTENDED_MAX_AMD: u32 = 0x8000_0021;
+pub(crate) const EXTENDED_MAX_AMD: u32 = 0x8000_0021;
 /// Highest extended leaf offered on others.
 const EXTENDED_MAX: u32 = 0x8000_0008;
 /// Width of linear addresses, whatever the host could do with five levels of tables.
 const LINEAR_ADDRESS_BITS: u32 = 48;
 /// Cache descriptions taken over.
-const CACHES: usize = 6;
+pub(crate) const CACHES: usize = 6;
 
 /// What decides about the bits that change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

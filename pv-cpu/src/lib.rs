@@ -10,6 +10,7 @@ pub mod asynchronous;
 pub mod bounce;
 pub mod control;
 pub mod cpuid;
+pub mod cpuid_host;
 mod cpuid_list;
 pub mod debug;
 pub mod decode;

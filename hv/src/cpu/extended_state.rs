@@ -35,6 +35,8 @@ static AREA_SIZE: AtomicU64 = AtomicU64::new(512 + 64);
 const X87_AND_SSE: u64 = 3;
 
 const CONTROL_WORD: [u8; 2] = [0x7F, 0x03];
+/// Where a save area says which components it has. Source: Intel SDM volume 1, §13.4.2.
+const COMPONENTS_AT: usize = 512;
 const MXCSR_AT: usize = 24;
 const MXCSR: [u8; 4] = [0x80, 0x1F, 0, 0];
 
@@ -122,24 +124,28 @@ impl ExtendedState {
         self.mark_legacy_valid();
     }
 
-    /// The whole area, in the CPU's standard format, as far as there is room.
-    pub fn image(&self, into: &mut [u8]) {
+    /// The whole area, in the CPU's standard format, as far as there is room, without components that are not `offered`:
+    /// a CPU may say of those of its own that they are there. The components that it has.
+    pub fn image(&self, offered: u64, into: &mut [u8]) -> u64 {
         for (Line(line), target) in self.lines.iter().zip(into.chunks_mut(64)) {
             target.copy_from_slice(line.get(..target.len()).unwrap_or_default());
         }
+        let Some(word) = into.get_mut(COMPONENTS_AT..COMPONENTS_AT + 8) else { return 0 };
+        let present = word.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)) & offered;
+        word.copy_from_slice(&present.to_le_bytes());
+        present
     }
 
     /// Replaces all of it by an image in the CPU's standard format, components behind its end as after reset, and XCR0.
-    /// What the CPU refuses to load becomes the state after reset. Errors: `EINVAL` for components that are not enabled
-    /// and a compacted image.
-    pub fn set_image(&mut self, enabled: u64, image: &[u8]) -> Result<()> {
-        const COMPONENTS_AT: usize = 512;
+    /// What the CPU refuses to load becomes the state after reset. Errors: `EINVAL` for components that were never
+    /// enabled (`ever`) and a compacted image.
+    pub fn set_image(&mut self, enabled: u64, ever: u64, image: &[u8]) -> Result<()> {
         const HEADER_END: usize = 576;
         let header = image.get(COMPONENTS_AT..HEADER_END).ok_or(Errno::EINVAL)?;
         let (Some(present), Some(compaction)) = (header.first_chunk::<8>(), header.get(8..16)) else {
             return Err(Errno::EINVAL);
         };
-        if u64::from_le_bytes(*present) & !enabled != 0 || compaction.iter().any(|byte| *byte != 0) {
+        if u64::from_le_bytes(*present) & !ever != 0 || compaction.iter().any(|byte| *byte != 0) {
             return Err(Errno::EINVAL);
         }
         for (Line(line), part) in self.lines.iter_mut().zip(image.chunks(64).chain(core::iter::repeat(&[0_u8; 64][..])))

@@ -6,8 +6,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use abi::{Errno, Mfn, Result};
+use abi::{DomainId, Errno, Mfn, Result};
 use frame_allocator::FrameAllocator;
+use pv_mmu::SharedAccess;
 
 use super::{boot_frames::BootFrames, entry, frame_table, image, layout, physical, tables, tables::Size, window};
 use crate::{arch::control, boot::loader::LoaderInfo};
@@ -61,6 +62,7 @@ pub fn initialise(info: &LoaderInfo) -> Result<Memory> {
 
     physical::start_boot(frames, root);
     physical::start_allocator(FrameAllocator::new(memory.frame_limit)?)?;
+    share_machine_to_physical(root, memory.frame_limit);
     Ok(memory)
 }
 
@@ -76,6 +78,17 @@ pub fn release_boot_only() -> Result<()> {
         }
     }
     physical::release_range(image::physical(range.start) >> 12, image::physical(range.end) >> 12)
+}
+
+/// Lets control domains map the machine-to-physical table read-only, by its frame numbers: tools that save guests do.
+fn share_machine_to_physical(root: Mfn, frame_limit: u64) {
+    for block in 0..frame_limit.div_ceil(FRAMES_PER_TABLE_BLOCK) {
+        let Some(mapping) = tables::lookup(root, layout::MACHINE_TO_PHYSICAL + (block << 21)) else { continue };
+        let first = entry::frame(mapping).0;
+        for info in (first..first + 512).filter_map(|frame| frame_table::frames().get(Mfn(frame))) {
+            info.assign_shared(DomainId::XEN, SharedAccess::ReadOnly);
+        }
+    }
 }
 
 fn map_image(root: Mfn, frames: &mut BootFrames) -> Result<()> {

@@ -20,11 +20,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub use self::context::{EntryCallbacks, VcpuPresence, VcpuStateHost};
 pub use self::information::InformationHost;
-pub use self::lifecycle::{Debugging, LifecycleHost, WantedDomain};
+pub use self::lifecycle::{Debugging, GrantLimits, LifecycleHost, WantedDomain};
 pub use self::memory::DomainMemoryHost;
 pub use self::placement::{Affinity, PinOverride, PlacementHost, Share};
 pub use self::policy::{CpuPolicyHost, PolicyFault, PolicyOf};
-pub use self::registers::VcpuRegistersHost;
+pub use self::registers::{Components, VcpuRegistersHost};
 pub use self::rights::{Grant, RightsHost};
 pub use self::time::{DomainTimeHost, TscState};
 use crate::authority::{self, ControlDomain, Found, Policy, Target};

@@ -7,9 +7,9 @@ use abi::xen_x86::{CpuidLeaf, MsrEntry, VcpuGuestContext};
 use abi::{DomainId, Errno, Gfn, Mfn, Pirq, Port, Result, VcpuId, Virq};
 use hypercalls::authority::{ControlDomain, Target};
 use hypercalls::op::domctl::{
-    Affinity, CpuPolicyHost, Debugging, DomainMemoryHost, DomainTimeHost, EntryCallbacks, Grant, InformationHost,
-    LifecycleHost, PinOverride, PlacementHost, PolicyFault, PolicyOf, RightsHost, Share, TscState, VcpuPresence,
-    VcpuRegistersHost, VcpuStateHost, WantedDomain,
+    Affinity, Components, CpuPolicyHost, Debugging, DomainMemoryHost, DomainTimeHost, EntryCallbacks, Grant,
+    GrantLimits, InformationHost, LifecycleHost, PinOverride, PlacementHost, PolicyFault, PolicyOf, RightsHost, Share,
+    TscState, VcpuPresence, VcpuRegistersHost, VcpuStateHost, WantedDomain,
 };
 use hypercalls::op::vcpu::Progress;
 use hypercalls::op::vcpu_context::CheckedContext;
@@ -34,6 +34,9 @@ impl LifecycleHost for Fake {
     fn max_grant_version(&self) -> u32 {
         1
     }
+    fn grant_limits(&self) -> GrantLimits {
+        GrantLimits { frames: 64, maptrack_frames: 1024 }
+    }
     fn choose_domain_id(&mut self, _authority: ControlDomain, wanted: Option<DomainId>) -> Result<DomainId> {
         match wanted {
             Some(id) if self.domains.contains(&id.0) => Err(Errno::EEXIST),
@@ -41,7 +44,7 @@ impl LifecycleHost for Fake {
         }
     }
     fn create_domain(&mut self, _authority: ControlDomain, id: DomainId, wanted: &WantedDomain) -> Result<()> {
-        self.attempt("create", (id.0, wanted.vcpus, wanted.grant_frames, wanted.max_port))
+        self.attempt("create", (id.0, wanted.vcpus, wanted.grants.frames, wanted.max_port))
     }
     fn destroy_domain(&mut self, target: Target) -> Result<Progress> {
         self.step("destroy", target)
@@ -152,13 +155,13 @@ impl VcpuRegistersHost for Fake {
     fn extended_state_format(&self) -> Option<(u64, usize)> {
         Some((7, 832))
     }
-    fn extended_state(&mut self, target: Target, _vcpu: VcpuId, into: &mut [u8]) -> Result<(u64, Progress)> {
+    fn extended_state(&mut self, target: Target, _vcpu: VcpuId, into: &mut [u8]) -> Result<(Components, Progress)> {
         into.fill(0xAB);
-        Ok((3, self.step("state", target)?))
+        Ok((Components { enabled: 3, ever: 7 }, self.step("state", target)?))
     }
-    fn set_extended_state(&mut self, target: Target, _vcpu: VcpuId, enabled: u64, state: &[u8]) -> Result<Progress> {
+    fn set_extended_state(&mut self, target: Target, _vcpu: VcpuId, has: Components, state: &[u8]) -> Result<Progress> {
         let progress = self.step("set state", target)?;
-        self.note(format!("{enabled} {}", state.len()));
+        self.note(format!("{} {} {}", has.enabled, has.ever, state.len()));
         Ok(progress)
     }
     fn saved_msr(&mut self, target: Target, _vcpu: VcpuId, position: u32) -> Result<(Option<VcpuMsr>, Progress)> {

@@ -29,7 +29,7 @@ fn main() {
 
 /// What createdomain refuses, and the requests of others.
 fn refusals() {
-    let cases: [(&str, toolstack::Request); 16] = [
+    let cases: [(&str, toolstack::Request); 19] = [
         ("flags", creation().u32(16 + 20, 1 << 8)),
         ("hap", creation().u32(16 + 20, 2)),
         ("nested", creation().u32(16 + 20, 1 << 6)),
@@ -44,6 +44,9 @@ fn refusals() {
         ("misc", creation().u32(16 + 60, 2)),
         ("grant-version-0", creation().u32(16 + 44, 0)),
         ("grant-version-3", creation().u32(16 + 44, 3)),
+        ("grants-0", creation().u32(16 + 36, 0)),
+        ("grants-65", creation().u32(16 + 36, 65)),
+        ("maptrack-1025", creation().u32(16 + 40, 1025)),
         ("version", creation().u32(4, 0x14)),
         ("self", creation().u16(8, 0x7ff0).u32(16 + 28, 0)),
     ];

@@ -3,9 +3,9 @@
 #![no_main]
 
 use compat_guests::buffer::Buffer;
-use compat_guests::hypercall::{call2, update_va_mapping};
-use compat_guests::memory::{self, DATA, INVLPG, entry, mfn_of, page, read, write};
-use compat_guests::number::{self, DOMID_SELF, memory as op};
+use compat_guests::hypercall::{call2, call4, mmuext, update_va_mapping};
+use compat_guests::memory::{self, DATA, INVLPG, READ_ONLY, entry, entry_address, mfn_of, page, pfn_of, read, write};
+use compat_guests::number::{self, DOMID_IO, DOMID_SELF, DOMID_XEN, memory as op};
 use compat_guests::report::{check, result, value_at};
 use compat_guests::start;
 
@@ -230,5 +230,32 @@ fn machine_to_physical() {
         let mut argument = Buffer::<24>::new().u32(0, count).u64(8, list);
         result(format_args!("m2p.list{count}"), call2(number::MEMORY_OP, op::MACHPHYS_MFN_LIST, argument.address()));
         value_at(format_args!("m2p.list{count}.filled"), argument.get_u32(16).into());
+    }
+    machine_to_physical_frames(list);
+}
+
+/// The table's frames are everybody's to read who controls domains, by their owner's name, and nobody's to write.
+fn machine_to_physical_frames(list: u64) {
+    let mut argument = Buffer::<24>::new().u32(0, 1).u64(8, list);
+    result(format_args!("m2p.first"), call2(number::MEMORY_OP, op::MACHPHYS_MFN_LIST, argument.address()));
+    let own = page();
+    let place = 8 * mfn_of(own);
+    let (frame, window) = (read(list) + place / 4096, page());
+    for (rights, name) in [(READ_ONLY, "read"), (DATA, "write")] {
+        for owner in [DOMID_SELF, DOMID_XEN, DOMID_IO] {
+            let update = [entry_address(window, 1), entry(frame, rights)];
+            let outcome = call4(number::MMU_UPDATE, update.as_ptr() as u64, 1, 0, owner);
+            result(format_args!("m2p.map.{name}.{owner:x}"), outcome);
+            if outcome == 0 {
+                mmuext(number::mmuext::INVLPG_LOCAL, window, 0);
+                value_at(format_args!("m2p.seen.{name}.{owner:x}"), read(window + place % 4096) ^ pfn_of(mfn_of(own)));
+                let update = [entry_address(window, 1), 0];
+                result(
+                    format_args!("m2p.unmap.{name}.{owner:x}"),
+                    call4(number::MMU_UPDATE, update.as_ptr() as u64, 1, 0, DOMID_SELF),
+                );
+                mmuext(number::mmuext::INVLPG_LOCAL, window, 0);
+            }
+        }
     }
 }

@@ -7,13 +7,13 @@ use grant_tables::{Limits, Version};
 use hypercalls::{
     authority::{ControlDomain, Target},
     op::{
-        domctl::{Debugging, LifecycleHost, WantedDomain},
+        domctl::{Debugging, GrantLimits, LifecycleHost, WantedDomain},
         vcpu::Progress,
     },
 };
 
 use crate::{
-    boot::options,
+    boot::options::{self, GrantLimit},
     cpu::{self, block},
     domain::{Domain, Identity, NewDomain, NewId, TeardownProgress, rights::Extent, tear_down, virqs},
     interrupt::io_apic,
@@ -32,6 +32,13 @@ impl LifecycleHost for Caller<'_> {
         if options::get().grants.max_version == Some(2) { 2 } else { 1 }
     }
 
+    fn grant_limits(&self) -> GrantLimits {
+        GrantLimits {
+            frames: options::grant_limit(GrantLimit::Frames),
+            maptrack_frames: options::grant_limit(GrantLimit::MaptrackFrames),
+        }
+    }
+
     fn choose_domain_id(&mut self, _authority: ControlDomain, wanted: Option<DomainId>) -> Result<DomainId> {
         match wanted {
             Some(id) => NewId::chosen(id).map(|id| id.id()),
@@ -40,7 +47,6 @@ impl LifecycleHost for Caller<'_> {
     }
 
     fn create_domain(&mut self, _authority: ControlDomain, id: DomainId, wanted: &WantedDomain) -> Result<()> {
-        let options = options::get();
         let id = NewId::chosen(id)?;
         let record = Domain::create(
             id,
@@ -56,8 +62,8 @@ impl LifecycleHost for Caller<'_> {
                 vcpus: wanted.vcpus,
                 maximum_frames: 0,
                 grants: Limits {
-                    frames: wanted.grant_frames.unwrap_or(options.grants.max_frames),
-                    maptrack_frames: wanted.maptrack_frames.unwrap_or(options.grants.max_maptrack_frames),
+                    frames: wanted.grants.frames,
+                    maptrack_frames: wanted.grants.maptrack_frames,
                     version: if wanted.grant_version == 2 { Version::Two } else { Version::One },
                 },
                 max_port: wanted.max_port,

@@ -9,7 +9,7 @@ use hypercalls::{
     authority::Target,
     op::domctl::{CpuPolicyHost, PolicyFault, PolicyOf},
 };
-use pv_cpu::cpuid::Leaf;
+use pv_cpu::{cpuid::Leaf, cpuid_host::for_each_raw_leaf};
 
 use crate::serve::{
     Caller,
@@ -34,8 +34,10 @@ impl CpuPolicyHost for Caller<'_> {
             })
         };
         match which {
-            PolicyOf::Raw | PolicyOf::Host => policy::host_cpuid().for_each_leaf(&mut emit),
-            PolicyOf::PvMax | PolicyOf::PvDefault => policy::of_guests().cpuid.for_each_leaf(&mut emit),
+            PolicyOf::Raw => for_each_raw_leaf(&policy::host, &mut emit),
+            PolicyOf::Host => policy::host_cpuid().for_each_used_leaf(&policy::host, &mut emit),
+            PolicyOf::PvMax => policy::of_guests().cpuid.for_each_most_leaf(&mut emit),
+            PolicyOf::PvDefault => policy::of_guests().cpuid.for_each_leaf(&mut emit),
             PolicyOf::Domain(target) => policy::staged(named(target)?, |cpuid| cpuid.for_each_leaf(&mut emit)),
         }
     }

@@ -3,7 +3,10 @@
 use abi::{Errno, Result, VcpuId, domctl_vcpu::VcpuMsr};
 use hypercalls::{
     authority::Target,
-    op::{domctl::VcpuRegistersHost, vcpu::Progress},
+    op::{
+        domctl::{Components, VcpuRegistersHost},
+        vcpu::Progress,
+    },
 };
 
 use super::with_held;
@@ -21,24 +24,27 @@ impl VcpuRegistersHost for Caller<'_> {
         (components != 0).then(|| (components, extended_state::area_size() as usize))
     }
 
-    fn extended_state(&mut self, target: Target, vcpu: VcpuId, into: &mut [u8]) -> Result<(u64, Progress)> {
-        let mut enabled = 0;
+    fn extended_state(&mut self, target: Target, vcpu: VcpuId, into: &mut [u8]) -> Result<(Components, Progress)> {
+        let offered = policy::staged(named(target)?, |cpuid| cpuid.extended_states().offered());
+        let mut has = Components::default();
         let progress = with_held(target, vcpu, |held| {
             let state = &held.state().extended;
-            enabled = state.enabled();
-            state.image(into);
+            has = Components { enabled: state.enabled(), ever: state.enabled() | state.image(offered, into) };
             Ok(Progress::Done)
         })?;
-        Ok((enabled, progress))
+        Ok((has, progress))
     }
 
-    fn set_extended_state(&mut self, target: Target, vcpu: VcpuId, enabled: u64, image: &[u8]) -> Result<Progress> {
-        let offered = policy::staged(named(target)?, |cpuid| cpuid.extended_states().permits(enabled));
-        if !offered {
+    fn set_extended_state(&mut self, target: Target, vcpu: VcpuId, has: Components, image: &[u8]) -> Result<Progress> {
+        let is_possible = policy::staged(named(target)?, |cpuid| {
+            let states = cpuid.extended_states();
+            states.permits(has.enabled) && states.permits(has.ever)
+        });
+        if !is_possible {
             return Err(Errno::EINVAL);
         }
         with_held(target, vcpu, |held| {
-            held.state().extended.set_image(enabled, image)?;
+            held.state().extended.set_image(has.enabled, has.ever, image)?;
             Ok(Progress::Done)
         })
     }

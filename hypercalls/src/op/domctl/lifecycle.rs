@@ -27,10 +27,8 @@ pub struct WantedDomain {
     pub vcpus: u32,
     /// Highest event port.
     pub max_port: u32,
-    /// Frames of its grant table; `None` for the default.
-    pub grant_frames: Option<u32>,
-    /// Frames of mapping handles; `None` for the default.
-    pub maptrack_frames: Option<u32>,
+    /// Frames of its grant table, and of mapping handles.
+    pub grants: GrantLimits,
     /// Highest version of its grant table, 1 or more.
     pub grant_version: u32,
     /// CPU pool.
@@ -48,10 +46,21 @@ pub enum Debugging {
     Detached,
 }
 
+/// How large a domain's grant table may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GrantLimits {
+    /// Frames of the table.
+    pub frames: u32,
+    /// Frames of mapping handles.
+    pub maptrack_frames: u32,
+}
+
 /// The lives of domains. Methods on a target answer `ESRCH` if it went away.
 pub trait LifecycleHost {
     /// Highest grant-table version that domains may have.
     fn max_grant_version(&self) -> u32;
+    /// The most that their grant tables may be given, which is what they get unless told otherwise.
+    fn grant_limits(&self) -> GrantLimits;
     /// The id of the next domain: the wanted one, or else the next of all, which is nobody else's from then on, whether
     /// the domain comes to be or not. Errors: `EEXIST` the wanted one is or was somebody's, `ENOMEM`.
     fn choose_domain_id(&mut self, authority: ControlDomain, wanted: Option<DomainId>) -> Result<DomainId>;
@@ -99,8 +108,11 @@ const REFUSED_FLAGS: u32 =
 pub(super) fn create<H: LifecycleHost + GuestMemory>(host: &mut H, request: &Request) -> Reply {
     let id = Some(request.named()).filter(|id| *id != DomainId(0) && id.is_ordinary());
     let id = host.choose_domain_id(request.authority, id)?;
-    let wanted = check(request)?;
-    if !(1..=host.max_grant_version()).contains(&wanted.grant_version) {
+    let most = host.grant_limits();
+    let wanted = check(request, most)?;
+    let has_possible_sizes =
+        (1..=most.frames).contains(&wanted.grants.frames) && wanted.grants.maptrack_frames <= most.maptrack_frames;
+    if !has_possible_sizes || !(1..=host.max_grant_version()).contains(&wanted.grant_version) {
         return Err(Errno::EINVAL.into());
     }
     host.create_domain(request.authority, id, &wanted)?;
@@ -134,7 +146,7 @@ fn structure(request: &Request) -> Result<CreateDomain> {
     })
 }
 
-fn check(request: &Request) -> Result<WantedDomain> {
+fn check(request: &Request, most: GrantLimits) -> Result<WantedDomain> {
     let wanted = structure(request)?;
     let is_possible = wanted.flags.0 & !KNOWN_FLAGS == 0
         && wanted.flags.0 & REFUSED_FLAGS == 0
@@ -154,8 +166,10 @@ fn check(request: &Request) -> Result<WantedDomain> {
         flags: wanted.flags.with(CreateFlags::OOS_OFF),
         vcpus: wanted.max_vcpus,
         max_port: wanted.max_port.min(i32::MAX as u32),
-        grant_frames: u32::try_from(wanted.max_grant_frames).ok(),
-        maptrack_frames: u32::try_from(wanted.max_maptrack_frames).ok(),
+        grants: GrantLimits {
+            frames: u32::try_from(wanted.max_grant_frames).unwrap_or(most.frames),
+            maptrack_frames: u32::try_from(wanted.max_maptrack_frames).unwrap_or(most.maptrack_frames),
+        },
         grant_version: wanted.grant_options & GRANT_VERSION_MASK,
         cpupool: wanted.cpupool,
         arch: wanted.arch,

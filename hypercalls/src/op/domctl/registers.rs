@@ -13,15 +13,24 @@ use crate::guest::{self, GuestMemory};
 use crate::op::vcpu::Progress;
 use crate::outcome::Reply;
 
+/// Which components of the extended state a vCPU has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Components {
+    /// XCR0.
+    pub enabled: u64,
+    /// All that ever were enabled, so that the state may have them; XCR0's among them.
+    pub ever: u64,
+}
+
 /// Registers of vCPUs. Those that take hold of a vCPU may answer that it cannot be had just now.
 pub trait VcpuRegistersHost: VcpuStateHost {
     /// Components that vCPUs can have, and the bytes of their saved state in the CPU's standard format; nothing without
     /// XSAVE.
     fn extended_state_format(&self) -> Option<(u64, usize)>;
-    /// Reads XCR0 and the state; the buffer has the format's size. Errors: `ESRCH`.
-    fn extended_state(&mut self, target: Target, vcpu: VcpuId, into: &mut [u8]) -> Result<(u64, Progress)>;
+    /// Reads the state and says what of it there is; the buffer has the format's size. Errors: `ESRCH`.
+    fn extended_state(&mut self, target: Target, vcpu: VcpuId, into: &mut [u8]) -> Result<(Components, Progress)>;
     /// Sets both; the rest of the state is as after reset. Errors: `EINVAL` for what the domain cannot have, `ESRCH`.
-    fn set_extended_state(&mut self, target: Target, vcpu: VcpuId, enabled: u64, state: &[u8]) -> Result<Progress>;
+    fn set_extended_state(&mut self, target: Target, vcpu: VcpuId, has: Components, state: &[u8]) -> Result<Progress>;
     /// An MSR of a vCPU by position in the list of those that are saved; `None` behind the last one. Errors: `ESRCH`.
     fn saved_msr(&mut self, target: Target, vcpu: VcpuId, position: u32) -> Result<(Option<VcpuMsr>, Progress)>;
     /// Sets one of them. Errors: `EINVAL` for another MSR or a value it cannot have, `ESRCH`.
@@ -64,12 +73,12 @@ pub(super) fn get_state<H: VcpuRegistersHost + GuestMemory>(host: &mut H, reques
     }
     let mut bytes = buffer(size)?;
     let Some((header, state)) = bytes.split_at_mut_checked(HEADER) else { return Err(Errno::EINVAL.into()) };
-    let (enabled, progress) = host.extended_state(target, asked.vcpu, state)?;
+    let (has, progress) = host.extended_state(target, asked.vcpu, state)?;
     if progress == Progress::Preempted {
         return Err(request.again());
     }
-    for half in header.chunks_exact_mut(8) {
-        half.copy_from_slice(&enabled.to_le_bytes());
+    for (half, components) in header.chunks_exact_mut(8).zip([has.enabled, has.ever]) {
+        half.copy_from_slice(&components.to_le_bytes());
     }
     guest::copy_out_bytes(host, asked.buffer.address(), &bytes)?;
     request.answer(host, &asked)?;
@@ -97,7 +106,7 @@ pub(super) fn set_state<H: VcpuRegistersHost + GuestMemory>(host: &mut H, reques
     if enabled & !ever != 0 {
         return Err(Errno::EINVAL.into());
     }
-    match host.set_extended_state(target, asked.vcpu, enabled, state)? {
+    match host.set_extended_state(target, asked.vcpu, Components { enabled, ever }, state)? {
         Progress::Done => Ok(0),
         Progress::Preempted => Err(request.again()),
     }

@@ -56,9 +56,38 @@ fn of_fact<H: HypfsHost>(host: &H, fact: Fact) -> &'static str {
         Fact::CompileDate => facts.built_at,
         Fact::CompileDomain => facts.built_on,
         Fact::Compiler => facts.compiler,
+        Fact::Configuration => CONFIGURATION,
         Fact::ExtraVersion => EXTRAVERSION,
     }
 }
+
+/// What a Xen would have been configured with to have what is here.
+const CONFIGURATION: &str = "\
+CONFIG_X86_64=y
+CONFIG_X86=y
+CONFIG_64BIT=y
+CONFIG_PV=y
+# CONFIG_PV32 is not set
+CONFIG_PV_LINEAR_PT=y
+# CONFIG_HVM is not set
+# CONFIG_SHADOW_PAGING is not set
+# CONFIG_TBOOT is not set
+CONFIG_GRANT_TABLE=y
+CONFIG_HYPFS=y
+CONFIG_HYPFS_CONFIG=y
+# CONFIG_ARGO is not set
+# CONFIG_LIVEPATCH is not set
+# CONFIG_MEM_ACCESS is not set
+# CONFIG_XSM is not set
+# CONFIG_PERF_COUNTERS is not set
+# CONFIG_DEBUG_LOCK_PROFILE is not set
+# CONFIG_COVERAGE is not set
+# CONFIG_SCHED_CREDIT is not set
+CONFIG_SCHED_CREDIT2=y
+# CONFIG_SCHED_RTDS is not set
+# CONFIG_SCHED_NULL is not set
+CONFIG_SCHED_DEFAULT=\"credit2\"
+";
 
 fn text(bytes: &[u8], sink: Sink<'_>) -> Result<()> {
     sink(bytes)?;

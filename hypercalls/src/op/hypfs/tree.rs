@@ -35,6 +35,8 @@ pub(super) enum Fact {
     CompileDomain,
     /// With what.
     Compiler,
+    /// What was built in, in the form of Xen's own configuration.
+    Configuration,
     /// What follows the version.
     ExtraVersion,
 }
@@ -57,6 +59,7 @@ const BUILD: &[(&str, Node)] = &[
             ("compiler", Node::Fact(Fact::Compiler)),
         ]),
     ),
+    ("config", Node::Fact(Fact::Configuration)),
     (
         "version",
         Node::Directory(&[

@@ -69,10 +69,6 @@ fn write(host: &impl GuestMemory, to: GuestHandle<u64>, room: u32, values: [u64;
 /// turbo modes; `ENOSYS` for an unknown command; `EFAULT`.
 pub(super) fn control<H: GuestMemory + MachineHost>(host: &mut H, request: &Request) -> Result<()> {
     let mut asked: PowerOp = request.argument()?;
-    host.idle_time(asked.cpu).ok_or(Errno::EINVAL)?;
-    if asked.command.0 & POWER_CATEGORY == POWER_FREQUENCIES {
-        return Err(Errno::EINVAL);
-    }
     match asked.command {
         // Threads of a core are not told apart.
         PowerCommand::SET_SMT_SCHEDULING if asked.cpu == 0 => asked.value = 0,
@@ -82,8 +78,17 @@ pub(super) fn control<H: GuestMemory + MachineHost>(host: &mut H, request: &Requ
             host.set_idle_limit(request.authority, IdleLimit::named(asked.cpu)?, asked.value);
             return Ok(());
         }
-        PowerCommand::ENABLE_TURBO | PowerCommand::DISABLE_TURBO => return Err(Errno::EACCES),
-        _ => return Err(Errno::ENOSYS),
+        _ => return control_cpu(host, &asked),
     }
     request.answer(host, &asked)
+}
+
+/// Commands that are about one CPU: there is nobody who would carry them out.
+fn control_cpu<H: MachineHost>(host: &H, asked: &PowerOp) -> Result<()> {
+    host.idle_time(asked.cpu).ok_or(Errno::EINVAL)?;
+    match asked.command {
+        other if other.0 & POWER_CATEGORY == POWER_FREQUENCIES => Err(Errno::EINVAL),
+        PowerCommand::ENABLE_TURBO | PowerCommand::DISABLE_TURBO => Err(Errno::EACCES),
+        _ => Err(Errno::ENOSYS),
+    }
 }
