@@ -36,6 +36,8 @@ impl Point {
     pub const BOUNCE: Point = Point(0x504);
     /// While a frame is read from the guest's stack (iret).
     pub const IRET: Point = Point(0x505);
+    /// A data breakpoint of the guest's met by the hypervisor: nothing breaks there.
+    pub const BREAKPOINT: Point = Point(0x506);
 }
 
 /// Breaks here, if the test has asked for it.

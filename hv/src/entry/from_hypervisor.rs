@@ -58,6 +58,8 @@ pub extern "C" fn on_own_stack(mut saved: SavedRegisters) {
 /// A guest's doing, and nobody's loss: its data breakpoint lies on memory that the hypervisor copied, its trap was held
 /// back by MOV SS until SYSCALL had been carried out, or it single-stepped into SYSENTER. The causes are forgotten.
 fn debug_exception(saved: &mut SavedRegisters) {
+    #[cfg(feature = "fail-points")]
+    crate::fail_points::breakpoint_met();
     debug::write_dr6(pv_cpu::debug::DR6_ONES);
     saved.stop_stepping();
 }

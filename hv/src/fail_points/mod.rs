@@ -5,5 +5,6 @@ pub mod armed;
 mod bare;
 mod cases;
 mod driver;
+mod ties;
 
-pub use driver::{call, start};
+pub use driver::{breakpoint_met, call, start};
