@@ -124,6 +124,13 @@ pub unsafe fn write_cr0(value: u64) {
     unsafe { asm!("mov cr0, {}", in(reg) value, options(nostack, preserves_flags)) };
 }
 
+/// Clears CR0.TS.
+#[inline]
+pub fn clear_task_switched() {
+    // SAFETY: makes floating-point instructions work, which compiled code does not have.
+    unsafe { asm!("clts", options(nomem, nostack, preserves_flags)) };
+}
+
 /// Drops this CPU's translation of one address.
 #[inline]
 pub fn invalidate_page(address: u64) {

@@ -1,18 +1,19 @@
 //! A vCPU's x87, SSE and AVX registers in memory, saved and restored whole at every change of vCPU.
 //!
-//! Never lazily: what a vCPU leaves in the registers is nobody else's to see. Source: Intel SDM volume 1, chapter 13.
+//! Never lazily: what a vCPU leaves in the registers is nobody else's to see. Source: Intel SDM volume 1, chapter 13; AMD
+//! APM volume 2, 11.4.4, and CPUID Fn8000_0008_EBX\[RstrFpErrPtrs\].
 
 #![expect(unsafe_code, reason = "XSAVE and FXSAVE")]
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use alloc::vec::Vec;
 
 use abi::{Errno, Result};
 use raw_cpuid::CpuId;
 
-use crate::entry::stubs;
+use crate::{arch::control, entry::stubs};
 
 /// 64 bytes, aligned as XSAVE demands.
 #[repr(C, align(64))]
@@ -30,6 +31,9 @@ pub struct ExtendedState {
 const SUPPORTED: u64 = 1 | 2 | 4 | 1 << 9;
 static HOST_COMPONENTS: AtomicU64 = AtomicU64::new(0);
 static AREA_SIZE: AtomicU64 = AtomicU64::new(512 + 64);
+/// Whether this machine leaves the last x87 operation's addresses and opcode in the registers, unless an exception is
+/// pending, when a state is loaded: AMD's without RstrFpErrPtrs.
+static POINTERS_STAY: AtomicBool = AtomicBool::new(false);
 
 /// XCR0 of a new vCPU, as on Xen.
 const X87_AND_SSE: u64 = 3;
@@ -43,6 +47,7 @@ const MXCSR: [u8; 4] = [0x80, 0x1F, 0, 0];
 /// Finds what the CPU has. Context: boot CPU, CR4.OSXSAVE set where there is XSAVE.
 pub fn detect() {
     let cpuid = CpuId::new();
+    POINTERS_STAY.store(leaves_pointers(&cpuid), Relaxed);
     if !cpuid.get_feature_info().is_some_and(|features| features.has_xsave()) {
         return;
     }
@@ -52,6 +57,27 @@ pub fn detect() {
     HOST_COMPONENTS.store(components, Relaxed);
     enable_all();
     AREA_SIZE.store(u64::from(raw_cpuid::cpuid!(0xD, 0).ebx), Relaxed);
+}
+
+fn leaves_pointers(cpuid: &CpuId<raw_cpuid::CpuIdReaderNative>) -> bool {
+    const SIZES: u32 = 0x8000_0008;
+    const RESTORES_POINTERS: u32 = 1 << 2;
+    let is_amd =
+        cpuid.get_vendor_info().is_some_and(|vendor| matches!(vendor.as_str(), "AuthenticAMD" | "HygonGenuine"));
+    let restores = raw_cpuid::cpuid!(0x8000_0000).eax >= SIZES && raw_cpuid::cpuid!(SIZES).ebx & RESTORES_POINTERS != 0;
+    is_amd && !restores
+}
+
+/// Makes the addresses and the opcode of the last x87 operation the hypervisor's own, which are no secret. The registers
+/// are about to be loaded anew: exceptions and the register stack are cleared, so that the load cannot fault.
+#[cold]
+fn forget_pointers() {
+    static ZERO: u32 = 0;
+    // SAFETY: changes x87 registers only, which compiled code does not use; CR0.TS and CR0.EM are clear, as they must be
+    // for the restore after it.
+    unsafe {
+        asm!("fnclex", "emms", "fild dword ptr [{}]", in(reg) &raw const ZERO, options(nostack, readonly, preserves_flags))
+    };
 }
 
 /// Components of this machine; 0 without XSAVE.
@@ -179,9 +205,10 @@ impl ExtendedState {
     }
 
     /// Stores this CPU's registers here. XCR0 is the host's then: what the vCPU left in components that it has disabled
-    /// since is saved, too.
+    /// since is saved, too. CR0.TS, which the vCPU may have set, is clear afterwards: the instructions heed it.
     #[inline]
     pub fn save(&mut self) {
+        control::clear_task_switched();
         let area = self.lines.as_mut_ptr();
         let components = host_components();
         if components != 0 {
@@ -200,9 +227,12 @@ impl ExtendedState {
     }
 
     /// Loads this CPU's registers from here, XCR0 last, which is the host's until then; a state the CPU refuses becomes
-    /// the one after reset.
+    /// the one after reset. CR0.TS is clear, as `save` left it.
     #[inline]
     pub fn restore(&mut self) {
+        if POINTERS_STAY.load(Relaxed) {
+            forget_pointers();
+        }
         let area = self.lines.as_ptr() as u64;
         let components = host_components();
         if components == 0 {

@@ -66,8 +66,9 @@ pub fn load(previous: Option<&'static Vcpu>, next: &'static Vcpu) {
     }
     load_descriptors(next, state);
     load_segments(next, state, mode);
-    load_control(state);
+    // Before CR0.TS may be set, which the restore heeds.
     state.extended.restore();
+    load_control(state);
     // SAFETY: 1. the gate takes its reference after this.
     *unsafe { block::registers() } = state.registers;
     areas::switched_in(next);
