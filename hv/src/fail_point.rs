@@ -4,6 +4,9 @@
 
 #![cfg_attr(feature = "fail-points", expect(unsafe_code, reason = "reads an unmapped address"))]
 
+/// The last step of a teardown.
+const FRAMES: u64 = 4;
+
 /// A place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Point(pub u32);
@@ -36,7 +39,30 @@ impl Point {
     pub const BOUNCE: Point = Point(0x504);
     /// While a frame is read from the guest's stack (iret).
     pub const IRET: Point = Point(0x505);
-    /// A data breakpoint of the guest's met by the hypervisor: nothing breaks there.
+    /// Where a call begins to work on behalf of another than its caller.
+    pub const BEHALF_BEGINS: Point = Point(0x601);
+    /// Where it has done so.
+    pub const BEHALF_ENDS: Point = Point(0x602);
+    /// In a handler that has found the domain its call names.
+    pub const NAMED: Point = Point(0x603);
+    /// In a handler that holds a vCPU of another domain.
+    pub const HOLDING: Point = Point(0x604);
+    /// Where a domain has been made and nobody knows it yet.
+    pub const CREATING: Point = Point(0x605);
+    /// Where a vCPU is marked as held, and no guard would let it go.
+    pub const TAKING_HOLD: Point = Point(0x606);
+    /// Where a teardown is claimed, and no guard would give it back.
+    pub const CLAIMING: Point = Point(0x607);
+
+    /// At the beginning of a step of a domain's teardown; the frames are one step.
+    pub const fn teardown(step: u64) -> Self {
+        Point(0x700 | if step > FRAMES { FRAMES } else { step } as u32)
+    }
+    /// In the middle of that step.
+    pub const fn within_teardown(step: u64) -> Self {
+        Point(0x710 | step as u32)
+    }
+    /// A breakpoint met by the hypervisor: nothing breaks there.
     pub const BREAKPOINT: Point = Point(0x506);
 }
 
@@ -48,10 +74,12 @@ pub fn hit(_point: Point) {}
 /// Breaks here, if the test has asked for it.
 #[cfg(feature = "fail-points")]
 #[inline(always)]
+#[expect(clippy::panic, reason = "breaking is what it is for")]
 pub fn hit(point: Point) {
     use crate::{cpu::block, fail_points::armed};
     match armed::takes(point) {
         None => {}
+        Some(armed::Break::Watch) => crate::fail_points::watch_entry(),
         Some(armed::Break::Panic) => panic!("fail point {:#x}", point.0),
         Some(armed::Break::Fault) => {
             let guard_page = block::base(0) + 2 * 4096;

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod authority;
+pub mod behalf;
 mod bitmap;
 pub mod dispatch;
 pub mod guest;

@@ -15,6 +15,7 @@ use abi::domctl_vcpu::{
 use abi::xen_x86::{ArchDomainConfig, CpuidLeaf, EmulationFlags, VcpuGuestContext};
 use abi::{DomainId, Errno, GuestHandle, Mfn, VcpuId};
 use common::{BASE, Fake, at, errno, preempted};
+use hypercalls::behalf::Behalf;
 use hypercalls::op::domctl::domctl;
 use hypercalls::outcome::Reply;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
@@ -348,4 +349,30 @@ fn msrs_that_are_zero_are_not_saved() {
     host.memory.put(BASE + ELSEWHERE + 16, &VcpuMsr { reserved: 1, ..VcpuMsr::default() });
     assert_eq!(errno(ask(&mut host, 5, Op::SET_VCPU_MSRS, &list)), Errno::EINVAL);
     assert_eq!(answer::<VcpuMsrs>(&host).count, 1, "how many were set");
+}
+
+#[test]
+fn a_bug_costs_whom_the_operation_changes() {
+    let mut host = Fake::new();
+    let mut behalf_of = |operation, domain| {
+        host.behalves.clear();
+        let _ = ask(&mut host, domain, operation, &[0_u64; 16]);
+        match host.behalves.as_slice() {
+            [Behalf::Machine, Behalf::Caller] => Behalf::Caller,
+            [Behalf::Machine, whose, Behalf::Caller] => *whose,
+            other => panic!("{operation:?}: {other:?}"),
+        }
+    };
+    let target = DomainId(5);
+    for operation in [Op::PAUSEDOMAIN, Op::DESTROYDOMAIN, Op::SETVCPUCONTEXT, Op::SETVCPUAFFINITY, Op::SHADOW_OP] {
+        assert_eq!(behalf_of(operation, 5), Behalf::Changing(target), "{operation:?}");
+    }
+    for operation in [Op::GETVCPUINFO, Op::GETVCPUCONTEXT, Op::GETPAGEFRAMEINFO3, Op::GETTSCINFO, Op::GET_CPU_POLICY] {
+        assert_eq!(behalf_of(operation, 5), Behalf::Reading(target), "{operation:?}");
+    }
+    for operation in [Op::CREATEDOMAIN, Op::GETDOMAININFO] {
+        assert_eq!(behalf_of(operation, 5), Behalf::Machine, "{operation:?}");
+    }
+    // Nobody is named that there is: refused before anything is done for anybody.
+    assert_eq!(behalf_of(Op::PAUSEDOMAIN, 6), Behalf::Caller);
 }

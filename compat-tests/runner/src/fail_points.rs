@@ -12,9 +12,9 @@ use crate::qemu::{End, Icount, Machine};
 use crate::tally::Tally;
 
 /// Seconds for one run, on a busy host.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(480);
 /// Fewer places than this means that the list was cut.
-const LEAST: usize = 280;
+const LEAST: usize = 450;
 /// One CPU interleaves victim and bystander, several run them side by side.
 const CPUS: [u32; 2] = [1, 4];
 

@@ -6,6 +6,8 @@ use core::arch::asm;
 
 use pv_cpu::debug::DebugRegisters;
 
+/// DR7 without any breakpoint.
+pub const NONE: u64 = 0x400;
 /// Breakpoints armed: any of the enable bits of DR7.
 const ENABLED: u64 = pv_cpu::debug::DR7_ENABLES;
 
@@ -53,7 +55,7 @@ pub fn load(registers: &DebugRegisters) {
     let control = registers.hardware_dr7();
     if control & ENABLED == 0 {
         if read_dr7() & ENABLED != 0 {
-            write_dr7(0x400);
+            write_dr7(NONE);
         }
         return;
     }

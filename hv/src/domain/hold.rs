@@ -6,14 +6,15 @@
 
 #![expect(unsafe_code, reason = "hands out the state of a vCPU that is off all CPUs")]
 
-use core::sync::atomic::Ordering::Acquire;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use abi::Errno;
 use pv_mmu::Stop;
 
-use super::{RunFlags, Vcpu, VcpuState};
+use super::{Domain, RunFlags, Vcpu, VcpuState};
 use crate::{
     cpu::{self, Work},
+    fail_point::{Point, hit},
     interrupt::flush,
     sched::wake,
     time::clock,
@@ -35,6 +36,8 @@ impl Held {
         if vcpu.stop(RunFlags::HELD).0 & RunFlags::HELD.0 != 0 {
             return Err(Stop::Preempted);
         }
+        vcpu.holder.store(own_mark(), Release);
+        hit(Point::TAKING_HOLD);
         let held = Self(vcpu);
         let deadline = clock::now() + PATIENCE;
         while !is_off(vcpu) {
@@ -66,7 +69,22 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        self.0.holder.store(0, Release);
         wake::release(self.0, RunFlags::HELD);
+    }
+}
+
+/// This CPU in [`Vcpu::holder`].
+fn own_mark() -> u32 {
+    cpu::this().index as u32 + 1
+}
+
+/// A fault has thrown away what this CPU did with the domain, guards and all: the vCPUs it held are free again.
+pub fn abandon(domain: &'static Domain) {
+    for vcpu in domain.vcpus().iter().filter(|vcpu| !vcpu.is_evicted()) {
+        if vcpu.holder.compare_exchange(own_mark(), 0, AcqRel, Relaxed).is_ok() {
+            wake::release(vcpu, RunFlags::HELD);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use spin::Once;
 use super::Domain;
 
 /// The domain that runs the hardware.
-const HARDWARE_DOMAIN: DomainId = DomainId(0);
+pub const HARDWARE_DOMAIN: DomainId = DomainId(0);
 /// Ids in a part of the table.
 const PART: usize = 256;
 const PARTS: usize = (DomainId::FIRST_RESERVED.0 as usize).div_ceil(PART);

@@ -16,11 +16,11 @@ pub mod virqs;
 
 pub use events::{GuestEventPage, GuestVcpuInfo, HvPlatform, Kicked};
 pub use hold::Held;
-pub use list::{NewId, all, find, find_from, hardware_domain};
+pub use list::{HARDWARE_DOMAIN, NewId, all, find, find_from, hardware_domain};
 pub use memory::DomainMemory;
 pub use record::{Domain, NewDomain, Unpublished};
 pub use retired::passed;
 pub use state::{Identity, Life, Shutdown};
 pub use stopping::shut_down;
-pub use teardown::{TeardownProgress, tear_down};
+pub use teardown::{TeardownProgress, abandon, tear_down};
 pub use vcpu::{PendingWork, RunFlags, Vcpu, VcpuState};

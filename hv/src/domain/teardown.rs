@@ -14,9 +14,10 @@ use event_channels::Progress;
 use grant_tables::{Teardown, release_mappings};
 use pv_mmu::relinquish_frame;
 
-use super::{Domain, Held, Life, Vcpu, retired, virqs};
+use super::{Domain, Held, Life, Vcpu, hold, retired, virqs};
 use crate::{
     cpu,
+    fail_point::{Point, hit},
     interrupt::pirq::DomainPirqs,
     memory::{claims, frame_table, mmu::Machine},
     serve::{Caller, budget, context},
@@ -38,8 +39,10 @@ const VCPUS: u64 = 1;
 const PORTS: u64 = 2;
 const GRANTS: u64 = 3;
 const FRAMES: u64 = 4;
-/// A caller is at work on the step that stands below this bit.
+/// A CPU, whose index stands in the bits below this one, is at work on the step that stands below those.
 const CLAIMED: u64 = 1 << 63;
+const CLAIMANT_SHIFT: u32 = 48;
+const STEP_MASK: u64 = (1 << CLAIMANT_SHIFT) - 1;
 /// Handles in one step.
 const HANDLES: u32 = 256;
 /// Frames between two looks at the budget.
@@ -54,8 +57,29 @@ struct Turn {
 impl Turn {
     /// `None` when another CPU is at it.
     fn take(domain: &'static Domain) -> Option<Self> {
-        let step = domain.teardown_step.fetch_or(CLAIMED, AcqRel);
-        (step & CLAIMED == 0).then_some(Self { domain, step })
+        let step = domain.teardown_step.load(Acquire);
+        let is_free = step & CLAIMED == 0;
+        let claim = || domain.teardown_step.compare_exchange(step, step | own_claim(), AcqRel, Acquire);
+        if !is_free || claim().is_err() {
+            return None;
+        }
+        hit(Point::CLAIMING);
+        Some(Self { domain, step })
+    }
+}
+
+/// A claim of this CPU's.
+fn own_claim() -> u64 {
+    CLAIMED | (cpu::this().index as u64) << CLAIMANT_SHIFT
+}
+
+/// A fault has thrown away what this CPU did with the domain, guards and all: vCPUs that it held are free again, and
+/// whoever comes next begins the step of the teardown anew.
+pub fn abandon(domain: &'static Domain) {
+    hold::abandon(domain);
+    let step = domain.teardown_step.load(Acquire);
+    if step & !STEP_MASK == own_claim() {
+        domain.teardown_step.store(step & STEP_MASK, Release);
     }
 }
 
@@ -75,6 +99,7 @@ pub fn tear_down(domain: &'static Domain, caller: &Caller<'_>) -> TeardownProgre
     }
     let Some(mut turn) = Turn::take(domain) else { return TeardownProgress::More };
     loop {
+        hit(Point::teardown(turn.step));
         let next = match turn.step {
             EVICT => evict(domain),
             VCPUS => release_vcpus(domain),
@@ -91,6 +116,7 @@ pub fn tear_down(domain: &'static Domain, caller: &Caller<'_>) -> TeardownProgre
 fn evict(domain: &'static Domain) -> Option<u64> {
     for vcpu in domain.vcpus().iter().filter(|vcpu| !vcpu.is_evicted()) {
         let held = Held::take(vcpu).ok()?;
+        hit(Point::within_teardown(EVICT));
         let processor = cpu::by_index(vcpu.processor.load(Acquire) as usize)?;
         let entity = processor.queue.lock().detach(vcpu.entity)?;
         vcpu.is_queued.store(false, Release);
@@ -118,6 +144,7 @@ fn release_vcpu(vcpu: &'static Vcpu) -> Option<()> {
     // SAFETY: 1. it is resident nowhere and in no queue (`evict`), and a dying domain's vCPUs are never queued again.
     // 2. dropped at the end.
     let state = unsafe { vcpu.state() };
+    hit(Point::within_teardown(VCPUS));
     state.exchange.abandon(vcpu.domain);
     context::release_tables(vcpu, state)
 }
@@ -127,6 +154,7 @@ fn close_ports(domain: &'static Domain) -> Option<u64> {
     if domain.ports.teardown(&control, budget::is_spent) == Progress::Preempted {
         return None;
     }
+    hit(Point::within_teardown(PORTS));
     for vcpu in domain.vcpus() {
         vcpu.set_info(super::record::dummy_info());
     }
@@ -145,6 +173,7 @@ fn release_grants(domain: &'static Domain, caller: &Caller<'_>) -> Option<u64> {
             return None;
         }
     }
+    hit(Point::within_teardown(GRANTS));
     // Giving a claim back cannot fail.
     let _ = claims::stake(&domain.memory, 0);
     drop(core::mem::take(&mut *domain.memory.map.lock()));
@@ -158,6 +187,9 @@ fn relinquish(turn: &mut Turn) -> TeardownProgress {
     let mut frame = turn.step - FRAMES;
     while frame < limit {
         let is_its = frame_table::frames().get(Mfn(frame)).is_some_and(|info| info.reference().owner() == domain.id);
+        if is_its {
+            hit(Point::within_teardown(FRAMES));
+        }
         let is_preempted = is_its && relinquish_frame(&Machine, Mfn(frame), domain.id).is_err();
         if !is_preempted {
             frame += 1;

@@ -14,6 +14,7 @@ use core::sync::atomic::{
 
 use abi::{Mfn, Result, VcpuId};
 use event_channels::VcpuInfo;
+use hypercalls::behalf::Behalf;
 use pv_cpu::{registers::Registers, vcpu::VirtualCpu};
 use pv_mmu::DropQueue;
 use scheduler::EntityId;
@@ -81,6 +82,8 @@ pub struct Vcpu {
     pub resident: AtomicBool,
     /// Whether a run queue has it, or it moves between two: from its making to its domain's teardown.
     pub is_queued: AtomicBool,
+    /// Index of the CPU that holds it, plus one; zero when none does.
+    pub holder: AtomicU32,
     /// Its number in the scheduler.
     pub entity: EntityId,
     _number: entities::Number,
@@ -127,6 +130,8 @@ pub struct VcpuState {
     pub msrs: OwnMsrs,
     /// The step of `XENMEM_exchange` it is in; empty between calls.
     pub exchange: ExchangeStep,
+    /// On whose behalf its present call works.
+    pub behalf: Behalf,
 }
 
 impl Vcpu {
@@ -143,6 +148,7 @@ impl Vcpu {
             running: AtomicBool::new(false),
             resident: AtomicBool::new(false),
             is_queued: AtomicBool::new(false),
+            holder: AtomicU32::new(0),
             entity: number.id(),
             _number: number,
             affinity: AtomicU64::new(u64::MAX),
@@ -162,6 +168,7 @@ impl Vcpu {
                 extended: ExtendedState::new()?,
                 msrs: OwnMsrs::default(),
                 exchange: ExchangeStep::default(),
+                behalf: Behalf::Caller,
             }),
         })
     }

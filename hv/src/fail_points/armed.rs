@@ -14,10 +14,14 @@ pub enum Break {
     Panic,
     /// A CPU fault.
     Fault,
+    /// Not at all, each time: a breakpoint is set on the way into the hypervisor.
+    Watch,
 }
 
 const NOTHING: u32 = 0;
 const FAULTS: u32 = 1 << 31;
+const WATCHES: u32 = 1 << 30;
+const WAYS: u32 = FAULTS | WATCHES;
 
 static POINT: AtomicU32 = AtomicU32::new(NOTHING);
 static VICTIM: AtomicU32 = AtomicU32::new(u32::MAX);
@@ -27,7 +31,12 @@ static SPARED: AtomicU32 = AtomicU32::new(0);
 pub fn arm(point: Point, how: Break, victim: abi::DomainId, spared: u32) {
     VICTIM.store(u32::from(victim.0), Relaxed);
     SPARED.store(spared, Relaxed);
-    POINT.store(point.0 | if how == Break::Fault { FAULTS } else { 0 }, Release);
+    let way = match how {
+        Break::Panic => 0,
+        Break::Fault => FAULTS,
+        Break::Watch => WATCHES,
+    };
+    POINT.store(point.0 | way, Release);
 }
 
 /// Disarms; true when the place had been reached.
@@ -39,7 +48,7 @@ pub fn disarm() -> bool {
 #[inline]
 pub fn takes(point: Point) -> Option<Break> {
     let armed = POINT.load(Acquire);
-    if armed & !FAULTS != point.0 {
+    if armed & !WAYS != point.0 {
         return None;
     }
     let vcpu = block::this_info().current()?;
@@ -51,6 +60,9 @@ pub fn takes(point: Point) -> Option<Break> {
     if spared != 0 {
         SPARED.store(spared - 1, Relaxed);
         return None;
+    }
+    if armed & WATCHES != 0 {
+        return Some(Break::Watch);
     }
     POINT.store(NOTHING, Release);
     Some(if armed & FAULTS != 0 { Break::Fault } else { Break::Panic })

@@ -13,6 +13,7 @@ use pv_mmu::Entry;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::{
+    cpu::{self, block},
     domain::{self, Domain, Identity, NewDomain, NewId, rights::Extent},
     memory::{frame_table, machine_to_physical, physical, recycle, window},
     serve::context,
@@ -93,7 +94,7 @@ pub fn build(id: DomainId, program: &Program) -> Result<Bare> {
         pirqs: 32,
     };
     let record = Domain::create(NewId::chosen(id)?, wanted)?;
-    record.domain().make_vcpus()?;
+    block::with_deep_stack(cpu::this().index, || record.domain().make_vcpus())??;
     let domain = record.publish();
     let mut frames = [Mfn(0); FRAMES];
     for (pfn, frame) in (0_u64..).zip(&mut frames) {

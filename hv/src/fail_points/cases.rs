@@ -48,6 +48,9 @@ pub enum Ending {
     Break,
     /// It crashes by itself, after a data breakpoint of its own was met by the hypervisor.
     AfterBreakpoint,
+    /// The same, but the breakpoint is one on the first instruction of the way in, where the stack is still the guest's:
+    /// there a trap comes that MOV SS held back.
+    AfterEntry,
 }
 
 /// `syscall`, then an instruction that has no handler.
@@ -82,6 +85,28 @@ const SHARING_CALLS: &[u64] = &[
     20, 1, MORE + 0x20, 1, 0, 0,
     END,
 ];
+/// The same without the end.
+const HOLDING_CALLS: &[u64] = &[
+    20,
+    0,
+    MORE,
+    1,
+    0,
+    0, //
+    32,
+    1,
+    DATA + 0x200,
+    0,
+    0,
+    0, //
+    32,
+    7,
+    DATA + 0x200,
+    0,
+    0,
+    0, //
+    END,
+];
 /// map_grant_ref of the bystander's page, writable; unmap_grant_ref of the first handle.
 const SHARING_MORE: [u64; 8] = [SPARE, (BYSTANDER_GRANT as u64) << 32 | 2, 1, 0, SPARE, 0, 0, 0];
 /// A breakpoint for reading and writing eight bytes, and a call that copies there: extraversion.
@@ -90,6 +115,15 @@ const BREAKPOINT_CALLS: &[u64] = &[
     8, 0, DATA + 0x200, 0, 0, 0,
     8, 7, 0x000B_0001, 0, 0, 0,
     17, 1, DATA + 0x200, 0, 0, 0,
+    END,
+];
+/// The version, again and again.
+#[rustfmt::skip]
+const ENTRY_CALLS: &[u64] = &[
+    17, 0, 0, 0, 0, 0,
+    17, 0, 0, 0, 0, 0,
+    17, 0, 0, 0, 0, 0,
+    17, 0, 0, 0, 0, 0,
     END,
 ];
 /// A data segment and a stack segment that are not present.
@@ -169,6 +203,11 @@ pub const fn sharing_in_order() -> Program {
     shared(Point::BREAKPOINT, 0).program
 }
 
+/// A victim that shares and dies by itself while it holds all of it.
+pub const fn holding() -> Program {
+    Program { data: HOLDING_CALLS, ..shared(Point::BREAKPOINT, 0).program }
+}
+
 /// Where victims that share break: while they hold everything, at each call that takes it, and while they give it back.
 /// Copies inside call 20: the request in and out when mapping, then the same when unmapping.
 const SHARED: &[Case] = &[
@@ -181,6 +220,14 @@ const SHARED: &[Case] = &[
     Case { ways: Ways::Panic, ..shared(Point::inside_call(20), 3) },
     shared(Point::after_call(20), 1),
 ];
+
+/// How many there are.
+pub const fn count() -> usize {
+    2 * CALLS as usize + 2 * INSIDE.len() + EXCEPTIONS.len() + SHARED.len() + OTHERS
+}
+
+/// Those at the end of the list.
+const OTHERS: usize = 7;
 
 /// The case of this number; `None` after the last.
 pub fn case(index: usize) -> Option<Case> {
@@ -218,6 +265,10 @@ pub fn case(index: usize) -> Option<Case> {
         5 => {
             let program = Program { data: BREAKPOINT_CALLS, ..Program::bare(SCRIPT) };
             Some(Case { ending: Ending::AfterBreakpoint, ..broken(Point::BREAKPOINT, program) })
+        }
+        6 => {
+            let program = Program { data: ENTRY_CALLS, ..Program::bare(SCRIPT) };
+            Some(Case { ending: Ending::AfterEntry, ..broken(Point::before_call(17), program) })
         }
         _ => None,
     }

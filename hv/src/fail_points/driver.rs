@@ -10,19 +10,22 @@ use core::sync::atomic::{
 
 use alloc::boxed::Box;
 
-use abi::{DomainId, sched::ShutdownReason};
+use abi::{DomainId, Errno, sched::ShutdownReason};
 use locks::{Level, Lock};
 
 use super::{
     armed::{self, Break},
     bare::{self, Bare, Program},
-    cases::{self, Case, Ending, Sharing, Ways},
+    cases::{Case, Ending, Sharing},
+    errands, hand,
+    plan::{self, Plan},
     ties::{Move, Ties},
 };
 use crate::{
+    arch::debug,
     audit::Snapshot,
-    cpu,
-    domain::{self, Domain, RunFlags, TeardownProgress, tear_down},
+    cpu::{self, block},
+    domain::{self, Domain, NewId, RunFlags},
     sched,
     serve::Caller,
     time::clock,
@@ -75,18 +78,35 @@ static BREAKPOINTS: AtomicU64 = AtomicU64::new(0);
 /// Where the test is.
 enum Stage {
     Build,
-    Tie { victim: DomainId, since: u64 },
-    Wait { victim: DomainId, since: u64 },
-    TearDown { victim: DomainId },
-    Untie { victim: DomainId },
-    Audit { victim: DomainId, since: u64 },
+    Tie {
+        since: u64,
+    },
+    Wait {
+        since: u64,
+    },
+    /// Calls that make the one possible that breaks.
+    Prepare {
+        step: usize,
+    },
+    Call,
+    /// The driving domain destroys the other; it has been asked to.
+    TearDown {
+        was_asked: bool,
+    },
+    Untie,
+    Audit {
+        since: u64,
+    },
 }
 
 /// The test so far.
 struct Test {
     /// Two runs of each case: a panic, then a fault; before them victims that die by themselves.
     run: usize,
+    plan: Plan,
     next_id: u16,
+    /// The domain of this run: the victim, or the target of a call.
+    victim: Bare,
     stage: Stage,
     before: Snapshot,
     beats: u64,
@@ -95,6 +115,8 @@ struct Test {
     /// Of the present victim, if it shares anything.
     ties: Option<Box<Ties>>,
     breakpoints: u64,
+    /// The teardown of this run has been broken.
+    was_broken: bool,
     passed: u32,
     failed: u32,
     complaint: Option<&'static str>,
@@ -103,6 +125,7 @@ struct Test {
 static TEST: Lock<Option<Test>> = Lock::new(Level::DomainControl, None);
 
 /// Starts the two permanent domains and the test.
+#[expect(clippy::panic, reason = "without its domains there is no test")]
 pub fn start() -> ! {
     let [driver, bystander] = [(0, DRIVER), (1, BYSTANDER)].map(|(id, code)| {
         match bare::build(DomainId(id), &Program { data: &[0; 7], ..Program::bare(code) }) {
@@ -114,7 +137,9 @@ pub fn start() -> ! {
     release(bystander.id);
     *TEST.lock() = Some(Test {
         run: 0,
+        plan: Plan::Orderly(Sharing::Nothing),
         next_id: 2,
+        victim: Bare { id: DomainId(2), ..driver },
         stage: Stage::Build,
         before: Snapshot::take(),
         beats: 0,
@@ -122,6 +147,7 @@ pub fn start() -> ! {
         bystander,
         ties: None,
         breakpoints: 0,
+        was_broken: false,
         passed: 0,
         failed: 0,
         complaint: None,
@@ -136,9 +162,18 @@ fn release(id: DomainId) {
     }
 }
 
-/// A debug exception has hit the hypervisor. Context: any, on the stack of such exceptions.
+/// A debug exception has hit the hypervisor, and may not again at once. Context: any, on the stack of such exceptions.
 pub fn breakpoint_met() {
+    debug::write_dr7(debug::NONE);
     BREAKPOINTS.fetch_add(1, Relaxed);
+}
+
+/// Sets a breakpoint on the first instruction behind this CPU's SYSCALL.
+pub fn watch_entry() {
+    /// Breakpoint 0, on execution.
+    const FIRST: u64 = debug::NONE | 2;
+    debug::write_dr0(block::base(cpu::this().index));
+    debug::write_dr7(FIRST);
 }
 
 /// Serves the calls of the two permanent domains. True when it was one.
@@ -147,11 +182,7 @@ pub fn call(caller: &mut Caller<'_>) -> bool {
         (DomainId(0), STEP) => {
             let test = TEST.lock().take();
             if let Some(mut test) = test {
-                let next = step(&mut test, caller);
-                if let (Some(next), Some(ties)) = (next, &mut test.ties) {
-                    ties.ask(next);
-                }
-                caller.registers.rax = u64::from(next.is_some());
+                caller.registers.rax = u64::from(step(&mut test) == Next::Call);
                 *TEST.lock() = Some(test);
             }
             true
@@ -169,8 +200,17 @@ pub fn call(caller: &mut Caller<'_>) -> bool {
     }
 }
 
-/// Goes on; answers with what the driving domain is to do.
-fn step(test: &mut Test, caller: &Caller<'_>) -> Option<Move> {
+/// What the driving domain does next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It yields.
+    Yield,
+    /// It makes the call in its data page.
+    Call,
+}
+
+/// Goes on.
+fn step(test: &mut Test) -> Next {
     if test.run == HANG_AT && crate::boot::sequence::command_line().contains(HANG) {
         log::info!("FAILPOINT this CPU hangs from now on");
         loop {
@@ -179,127 +219,196 @@ fn step(test: &mut Test, caller: &Caller<'_>) -> Option<Move> {
     }
     match test.stage {
         Stage::Build => build(test),
-        Stage::Tie { victim, since } => {
+        Stage::Tie { since } => {
             let next = test.ties.as_mut().and_then(|ties| ties.next_to_tie());
             if next.is_some() && clock::now() < since + PATIENCE {
-                return next;
+                return tied(test, next);
             }
-            test.stage = Stage::Wait { victim, since: clock::now() };
-            release(victim);
+            test.stage = Stage::Wait { since: clock::now() };
+            release(test.victim.id);
         }
-        Stage::Wait { victim, since } => {
-            wait(test, victim, since);
+        Stage::Wait { since } => {
+            wait(test, since);
             if let (Stage::Wait { .. }, Some(ties)) = (&test.stage, &mut test.ties) {
-                return Some(ties.next_while_alive());
+                let next = ties.next_while_alive();
+                return tied(test, Some(next));
             }
         }
-        Stage::TearDown { victim } => {
-            if domain::find(victim).is_none_or(|victim| tear_down(victim, caller) == TeardownProgress::Done) {
-                test.stage = Stage::Untie { victim };
+        Stage::Prepare { step } => {
+            if test.plan.errand().is_some_and(|errand| errand.prepare(step, test.driver, test.victim)) {
+                test.stage = Stage::Prepare { step: step + 1 };
+                return Next::Call;
             }
+            test.stage = Stage::Call;
         }
-        Stage::Untie { victim } => {
+        Stage::Call => return call_that_breaks(test),
+        Stage::TearDown { was_asked } => return destroy(test, was_asked),
+        Stage::Untie => {
             let next = test.ties.as_mut().and_then(|ties| ties.next_to_untie());
             if next.is_none() {
                 // The ties are memory that was not there before.
                 let complaint = test.ties.take().and_then(|ties| ties.complaint());
                 test.complaint = test.complaint.or(complaint);
-                test.stage = Stage::Audit { victim, since: clock::now() };
+                test.stage = Stage::Audit { since: clock::now() };
             }
-            return next;
+            return tied(test, next);
         }
-        Stage::Audit { victim, since } => {
+        Stage::Audit { since } => {
             // Its record goes when each CPU has passed its gate; at least two more beats, so that silence would show.
             let is_late = clock::now() > since + PATIENCE;
-            let is_gone = domain::find(victim).is_none() && Snapshot::take() == test.before;
+            let is_freed =
+                if test.is_first() { clock::now() > since + SECOND } else { Snapshot::take() == test.before };
+            let is_gone = test.victim.record().is_none() && is_freed;
             let has_beaten = BEATS.load(Acquire) >= test.beats + 2;
             if is_late || (is_gone && has_beaten) {
-                audit(test, victim);
+                audit(test);
             }
         }
     }
-    None
+    Next::Yield
 }
 
-/// Orderly ends before the first break: the second of a kind tells what an end leaves behind, when nothing is done for
-/// the first time any more.
-const ORDERLY: usize = 4;
-
-/// The case of a run, and how it breaks; `None` for the orderly ends.
-fn of_run(run: usize) -> Option<(usize, Break)> {
-    let index = run.checked_sub(ORDERLY)?;
-    let faults = cases::case(index / 2).is_some_and(|case| case.ways == Ways::Both) && !index.is_multiple_of(2);
-    Some((index / 2, if faults { Break::Fault } else { Break::Panic }))
-}
-
-/// The victim of a run, and what it shares.
-fn victim_of(run: usize) -> Option<(Program, Sharing, Option<Case>)> {
-    match of_run(run) {
-        None if run < ORDERLY / 2 => Some((Program::bare(&[0xCC]), Sharing::Nothing, None)),
-        None => Some((cases::sharing_in_order(), Sharing::GrantsAndPorts, None)),
-        Some((index, _)) => cases::case(index).map(|case| (case.program, case.sharing, Some(case))),
+/// The next move of the ties.
+fn tied(test: &mut Test, next: Option<Move>) -> Next {
+    match (next, &mut test.ties) {
+        (Some(next), Some(ties)) => {
+            ties.ask(next);
+            Next::Call
+        }
+        _ => Next::Yield,
     }
 }
 
 fn build(test: &mut Test) {
+    let Some(plan) = plan::of(test.run) else { finish(test) };
     let id = DomainId(test.next_id);
-    let Some((program, sharing, case)) = victim_of(test.run) else { finish(test) };
-    if let (Some(Case { point, spared, ending: Ending::Break, .. }), Some((_, how))) = (case, of_run(test.run)) {
-        armed::arm(point, how, id, spared);
-    }
+    test.plan = plan;
+    // The list of ids grows once and for all.
+    drop(NewId::chosen(id));
     test.before = Snapshot::take();
     test.next_id += 1;
     test.complaint = None;
     test.beats = BEATS.load(Acquire);
     test.breakpoints = BREAKPOINTS.load(Acquire);
-    match bare::build(id, &program) {
-        Ok(victim) if sharing == Sharing::GrantsAndPorts => {
-            test.ties = Some(Box::new(Ties::prepare(test.driver, test.bystander, victim)));
-            test.stage = Stage::Tie { victim: id, since: clock::now() };
-        }
-        Ok(victim) => {
-            test.stage = Stage::Wait { victim: victim.id, since: clock::now() };
-            release(victim.id);
-        }
+    test.victim = Bare { id, ..test.driver };
+    match plan {
+        Plan::Victim(Case { point, spared, ending: Ending::Break, .. }, how) => armed::arm(point, how, id, spared),
+        Plan::Victim(Case { point, ending: Ending::AfterEntry, .. }, _) => armed::arm(point, Break::Watch, id, 0),
+        _ => {}
+    }
+    match plan.program().map(|program| bare::build(id, &program)).transpose() {
+        Ok(Some(victim)) => test.victim = victim,
+        Ok(None) => {}
         Err(errno) => {
             log::error!("FAILPOINT run {}: no victim: {}", test.run, errno.name());
             test.failed += 1;
             finish(test);
         }
     }
+    if plan.errand().is_some() {
+        test.stage = Stage::Prepare { step: 0 };
+        release(id);
+    } else if plan.sharing() == Sharing::GrantsAndPorts {
+        test.ties = Some(Box::new(Ties::prepare(test.driver, test.bystander, test.victim)));
+        test.stage = Stage::Tie { since: clock::now() };
+    } else {
+        test.stage = Stage::Wait { since: clock::now() };
+        release(id);
+    }
 }
 
-/// Whether the place of a run was reached, as far as that can be told.
+/// Whether the place of a victim's run was reached, as far as that can be told.
 fn was_reached(test: &Test) -> bool {
-    let case = of_run(test.run).and_then(|(index, _)| cases::case(index));
-    match case.map(|case| case.ending) {
-        Some(Ending::Break) => armed::disarm(),
-        Some(Ending::AfterBreakpoint) => BREAKPOINTS.load(Acquire) > test.breakpoints,
-        None => true,
+    match test.plan {
+        Plan::Victim(Case { ending: Ending::Break, .. }, _) => armed::disarm(),
+        Plan::Victim(Case { ending: Ending::AfterBreakpoint | Ending::AfterEntry, .. }, _) => {
+            let _ = armed::disarm();
+            BREAKPOINTS.load(Acquire) > test.breakpoints
+        }
+        _ => true,
     }
 }
 
-fn wait(test: &mut Test, victim: DomainId, since: u64) {
+fn wait(test: &mut Test, since: u64) {
     let is_late = clock::now() > since + PATIENCE;
-    match domain::find(victim).and_then(|victim| victim.shutdown().reason()) {
+    match test.victim.record().and_then(|victim| victim.shutdown().reason()) {
         None if !is_late => return,
-        None => test.complaint = Some("the victim lives"),
+        None => test.complain("the victim lives"),
         Some(ShutdownReason::CRASH) => {}
-        Some(_) => test.complaint = Some("the victim stopped in another way"),
+        Some(_) => test.complain("the victim stopped in another way"),
     }
-    if !was_reached(test) && test.complaint.is_none() {
-        test.complaint = Some("the place was not reached");
+    if !was_reached(test) {
+        test.complain("the place was not reached");
     }
-    test.stage = Stage::TearDown { victim };
+    test.stage = Stage::TearDown { was_asked: false };
 }
 
-fn audit(test: &mut Test, victim: DomainId) {
+/// Has the call made that breaks, which comes back by itself; the step after it is the teardown's first.
+fn call_that_breaks(test: &mut Test) -> Next {
+    if let (Some(errand), Plan::Errand(_, how) | Plan::Creation(how)) = (test.plan.errand(), test.plan) {
+        armed::arm(errand.point, how, test.driver.id, errand.spared);
+        errand.ask(test.driver, test.victim);
+    }
+    test.stage = Stage::TearDown { was_asked: false };
+    Next::Call
+}
+
+/// Has the other domain destroyed, again where that breaks.
+fn destroy(test: &mut Test, was_asked: bool) -> Next {
+    if !was_asked {
+        if let Some(errand) = test.plan.errand() {
+            if !armed::disarm() {
+                test.complain("the place was not reached");
+            }
+            if let Some(problem) = errand.complaint(test.driver, test.victim) {
+                test.complain(problem);
+            }
+        }
+        if let Plan::TearDown { point, spared, how } = test.plan {
+            armed::arm(point, how, test.driver.id, spared);
+        }
+    } else {
+        const BROKEN: u64 = Errno::EIO.to_register();
+        const GONE: u64 = Errno::ESRCH.to_register();
+        match (hand::result(test.driver), test.plan) {
+            (BROKEN, Plan::TearDown { .. }) if armed::disarm() && !test.was_broken => test.was_broken = true,
+            (result, plan) => {
+                if matches!(plan, Plan::TearDown { .. }) && !test.was_broken {
+                    test.complain("the teardown did not break");
+                }
+                if result != 0 && result != GONE {
+                    test.complain("the victim cannot be destroyed");
+                }
+                test.was_broken = false;
+                test.stage = Stage::Untie;
+                return Next::Yield;
+            }
+        }
+    }
+    errands::destroy(test.driver, test.victim.id);
+    test.stage = Stage::TearDown { was_asked: true };
+    Next::Call
+}
+
+impl Test {
+    /// Whether something is done for the first time: what is made once and for all is made now.
+    fn is_first(&self) -> bool {
+        matches!(self.plan, Plan::Orderly(_)) && self.run.is_multiple_of(2)
+    }
+
+    /// The first complaint counts.
+    fn complain(&mut self, problem: &'static str) {
+        self.complaint.get_or_insert(problem);
+    }
+}
+
+fn audit(test: &mut Test) {
     let left = Snapshot::take().since(test.before);
     let silence = SILENCE.swap(0, AcqRel);
     let complaint = test.complaint.or_else(|| {
-        if left != Snapshot::default() {
+        if left != Snapshot::default() && !test.is_first() {
             Some("memory astray")
-        } else if let Some(problem) = crate::audit::domain(victim) {
+        } else if let Some(problem) = crate::audit::domain(test.victim.id) {
             Some(problem)
         } else if let Some(problem) = crate::audit::locks() {
             Some(problem)
@@ -309,21 +418,15 @@ fn audit(test: &mut Test, victim: DomainId) {
             None
         }
     });
-    let beats = BEATS.load(Acquire) - test.beats;
-    let (name, how) = match of_run(test.run) {
-        None => (0, "by itself"),
-        Some((index, how)) => {
-            (cases::case(index).map_or(0, |case| case.point.0), if how == Break::Panic { "panic" } else { "fault" })
-        }
-    };
+    let (beats, plan) = (BEATS.load(Acquire) - test.beats, test.plan);
     match complaint {
         None => {
             test.passed += 1;
-            log::info!("FAILPOINT {name:#x} {how}: contained, audit clean, {beats} beats, silence {silence} ns");
+            log::info!("FAILPOINT {plan}: contained, audit clean, {beats} beats, silence {silence} ns");
         }
         Some(problem) => {
             test.failed += 1;
-            log::error!("FAILPOINT {name:#x} {how}: FAIL {problem}; left {left:?}");
+            log::error!("FAILPOINT {plan}: FAIL {problem}; left {left:?}");
         }
     }
     test.run += 1;

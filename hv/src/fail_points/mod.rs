@@ -5,6 +5,9 @@ pub mod armed;
 mod bare;
 mod cases;
 mod driver;
+mod errands;
+mod hand;
+mod plan;
 mod ties;
 
-pub use driver::{breakpoint_met, call, start};
+pub use driver::{breakpoint_met, call, start, watch_entry};

@@ -1,24 +1,24 @@
 //! What a victim shares with the two permanent domains: it maps a page of the bystander's, the driving domain maps one of
 //! its own, again and again while it lives and once more when it is dead, and the two are joined by a port.
 //!
-//! The driving domain makes the calls itself: its next one is written to its data page, and its program makes it.
+//! The driving domain makes the calls itself.
 //! Context: calls of the driving domain.
-
-use core::sync::atomic::Ordering::Relaxed;
 
 use abi::GrantRef;
 use grant_tables::{entry::Pins, host::Access};
 
-use super::bare::{Bare, DATA, SPARE};
-use crate::{domain::Domain, memory::window};
+use super::{
+    bare::{Bare, DATA, SPARE},
+    hand::{self, set_words, word},
+};
+use crate::domain::Domain;
 
 /// The bystander's entry that victims map.
 pub const BYSTANDER_GRANT: u32 = 8;
 const VICTIM_GRANT: u32 = 8;
 const GRANT_CALL: u64 = 20;
 const EVENT_CALL: u64 = 32;
-/// Words of the driving domain's data page: result, requests to map, to unmap, to bind, to close.
-const RESULT: usize = 6;
+/// Words of the driving domain's data page: requests to map, to unmap, to bind, to close.
 const MAP: usize = 0x100;
 const UNMAP: usize = 0x120;
 const BIND: usize = 0x140;
@@ -48,16 +48,6 @@ pub struct Ties {
     asked: Option<Move>,
     maps: u32,
     complaint: Option<&'static str>,
-}
-
-fn word(domain: Bare, index: usize) -> u64 {
-    window::words(domain.data).get(index).map_or(0, |word| word.load(Relaxed))
-}
-
-fn set_words(domain: Bare, index: usize, values: &[u64]) {
-    for (word, value) in window::words(domain.data).iter().skip(index).zip(values) {
-        word.store(*value, Relaxed);
-    }
 }
 
 impl Ties {
@@ -97,13 +87,12 @@ impl Ties {
                 [EVENT_CALL, 3, DATA + 8 * CLOSE as u64, 0, 0, 0]
             }
         };
-        set_words(self.driver, 0, &call);
-        set_words(self.driver, RESULT, &[1]);
+        hand::ask(self.driver, call);
     }
 
     /// Takes in the outcome of the last call.
     pub fn settle(&mut self) {
-        let result = word(self.driver, RESULT);
+        let result = hand::result(self.driver);
         let status = |at: usize, shift: u32| (word(self.driver, at) >> shift) as i16;
         match self.asked.take() {
             Some(Move::Bind) => self.is_bound = result == 0,

@@ -22,6 +22,7 @@ use pv_mmu::{finish_drops, get_page, put_page, release_allocation, unpin};
 use super::Caller;
 use crate::{
     domain::{self, Domain},
+    fail_point::{Point, hit},
     memory::{claims, entry, frame_table, layout, machine_to_physical, mmu::Machine, physical, recycle, tables},
     platform::memory_map,
 };
@@ -33,7 +34,9 @@ const GUEST_ORDER: u32 = 9;
 
 /// A domain that a call named. Errors: `ESRCH`.
 pub(super) fn named(target: Target) -> Result<&'static Domain> {
-    domain::find(target.id()).ok_or(Errno::ESRCH)
+    let domain = domain::find(target.id()).ok_or(Errno::ESRCH)?;
+    hit(Point::NAMED);
+    Ok(domain)
 }
 
 /// The same, if it is not going away. Errors: `ESRCH`.

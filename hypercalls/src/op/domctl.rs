@@ -28,6 +28,7 @@ pub use self::registers::{Components, VcpuRegistersHost};
 pub use self::rights::{Grant, RightsHost};
 pub use self::time::{DomainTimeHost, TscState};
 use crate::authority::{self, ControlDomain, Found, Policy, Target};
+use crate::behalf::{self, Accountable, Behalf};
 use crate::guest::{self, GuestMemory, Preemption};
 use crate::outcome::{Failure, Reply};
 use crate::table::{Row, rows};
@@ -43,6 +44,7 @@ pub trait DomctlHost:
     + CpuPolicyHost
     + RightsHost
     + DomainTimeHost
+    + Accountable
 {
 }
 
@@ -56,6 +58,7 @@ impl<H> DomctlHost for H where
         + CpuPolicyHost
         + RightsHost
         + DomainTimeHost
+        + Accountable
 {
 }
 
@@ -127,6 +130,13 @@ pub fn domctl<H>(host: &mut H, argument: GuestHandle<u8>) -> Reply
 where
     H: DomctlHost + Policy + GuestMemory + Preemption,
 {
+    behalf::act_for(host, Behalf::Machine, |host| carry_out(host, argument))
+}
+
+fn carry_out<H>(host: &mut H, argument: GuestHandle<u8>) -> Reply
+where
+    H: DomctlHost + Policy + GuestMemory + Preemption,
+{
     let domctl: Domctl = guest::read(host, argument.cast())?;
     let version = Version::of(&domctl)?;
     let command = domctl.command;
@@ -137,11 +147,41 @@ where
         _ => Some(authority::find_by_number(host, domctl.domain)?),
     };
     let request = Request { authority: authority::control_domain(host)?, version, domctl, handle: argument };
+    host.act_for(behalf_of(command, found));
     match found {
         None if command == DomctlOperation::CREATEDOMAIN => lifecycle::create(host, &request),
         None => information::domain(host, &request),
         Some(found) => on_target(host, &request, found),
     }
+}
+
+/// Who pays for a bug: the domain that is changed, if one is. A domain in the making is nobody yet: it goes away.
+fn behalf_of(command: DomctlOperation, found: Option<Found>) -> Behalf {
+    match found {
+        None => Behalf::Machine,
+        Some(found) if only_reads(command) => Behalf::Reading(found.id()),
+        Some(found) => Behalf::Changing(found.id()),
+    }
+}
+
+/// Whether the operation leaves its target as it was.
+fn only_reads(command: DomctlOperation) -> bool {
+    matches!(
+        command,
+        DomctlOperation::GETDOMAININFO
+            | DomctlOperation::GETVCPUINFO
+            | DomctlOperation::GETPAGEFRAMEINFO3
+            | DomctlOperation::GET_ADDRESS_SIZE
+            | DomctlOperation::GET_PAGING_MEMPOOL_SIZE
+            | DomctlOperation::GETVCPUCONTEXT
+            | DomctlOperation::GET_EXT_VCPUCONTEXT
+            | DomctlOperation::GETVCPUEXTSTATE
+            | DomctlOperation::GET_VCPU_MSRS
+            | DomctlOperation::GETVCPUAFFINITY
+            | DomctlOperation::GETNODEAFFINITY
+            | DomctlOperation::GET_CPU_POLICY
+            | DomctlOperation::GETTSCINFO
+    )
 }
 
 /// Operations on a domain that exists.

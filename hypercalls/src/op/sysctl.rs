@@ -25,6 +25,7 @@ pub use self::pool::{PoolFacts, PoolHost};
 pub use self::power::IdleLimit;
 pub use self::topology::CpuPlace;
 use crate::authority::{self, ControlDomain, Policy};
+use crate::behalf::{self, Accountable, Behalf};
 use crate::guest::{self, GuestMemory, Preemption};
 use crate::op::domctl::{CpuPolicyHost, InformationHost, LifecycleHost};
 use crate::outcome::Reply;
@@ -70,9 +71,15 @@ impl Request {
 }
 
 /// What the operations ask of the hypervisor.
-pub trait SysctlHost: ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost {}
+pub trait SysctlHost:
+    ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost + Accountable
+{
+}
 
-impl<H> SysctlHost for H where H: ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost {}
+impl<H> SysctlHost for H where
+    H: ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost + Accountable
+{
+}
 
 /// sysctl(35). Errors: `EFAULT`, `EACCES` for an interface version not served, `EPERM` unless a control domain calls,
 /// `ENOSYS` for an unknown operation, else as the operations say.
@@ -81,11 +88,13 @@ pub fn sysctl<H>(host: &mut H, argument: GuestHandle<u8>) -> Reply
 where
     H: Policy + GuestMemory + Preemption + SysctlHost,
 {
-    let sysctl: Sysctl = guest::read(host, argument.cast())?;
-    Version::of(&sysctl)?;
-    let request = Request { authority: authority::control_domain(host)?, sysctl, handle: argument };
-    route(host, &request)?;
-    Ok(0)
+    behalf::act_for(host, Behalf::Machine, |host| {
+        let sysctl: Sysctl = guest::read(host, argument.cast())?;
+        Version::of(&sysctl)?;
+        let request = Request { authority: authority::control_domain(host)?, sysctl, handle: argument };
+        route(host, &request)?;
+        Ok(0)
+    })
 }
 
 /// To the operation's handler.

@@ -16,6 +16,7 @@ use std::fmt::Debug;
 use abi::version::DomainHandle;
 use abi::{DomainId, Errno, GuestVirtual, Result, VcpuId};
 use hypercalls::authority::Policy;
+use hypercalls::behalf::{Accountable, Behalf};
 use hypercalls::guest::{GuestMemory, Preemption};
 use hypercalls::op::console::ConsoleHost;
 use hypercalls::op::version::{BuildFacts, VersionHost};
@@ -56,6 +57,8 @@ pub struct Fake {
     pub idle_limits: [u32; 2],
     pub domain_map: Vec<abi::memory::E820Entry>,
     pub machine_map: Vec<abi::memory::E820Entry>,
+    /// On whose behalf calls worked, in order.
+    pub behalves: Vec<Behalf>,
 }
 
 impl Fake {
@@ -85,6 +88,7 @@ impl Fake {
             frames: Frames::new(),
             ring: Ring::default(),
             idle_limits: [1, u32::MAX],
+            behalves: Vec::new(),
             domain_map: Vec::new(),
             machine_map: vec![
                 abi::memory::E820Entry::new(0, 0x9_F000, 1),
@@ -156,6 +160,12 @@ impl GuestMemory for Fake {
 
     fn copy_out(&self, to: GuestVirtual, from: &[u8]) -> Result<()> {
         self.memory.copy_out(to, from)
+    }
+}
+
+impl Accountable for Fake {
+    fn act_for(&mut self, behalf: Behalf) {
+        self.behalves.push(behalf);
     }
 }
 

@@ -6,6 +6,7 @@ use pv_mmu::Stop;
 
 use crate::{
     domain::{Domain, Held, Vcpu},
+    fail_point::{Point, hit},
     serve::memory::living,
 };
 
@@ -18,7 +19,10 @@ pub fn vcpu(domain: &'static Domain, id: VcpuId) -> Result<&'static Vcpu> {
 pub fn with_held(target: Target, id: VcpuId, work: impl FnOnce(&mut Held) -> Result<Progress>) -> Result<Progress> {
     let domain = living(target)?;
     match Held::take(vcpu(domain, id)?) {
-        Ok(mut held) => work(&mut held),
+        Ok(mut held) => {
+            hit(Point::HOLDING);
+            work(&mut held)
+        }
         Err(Stop::Preempted) => Ok(Progress::Preempted),
         Err(Stop::Errno(errno)) => Err(errno),
     }

@@ -16,6 +16,7 @@ use crate::{
     boot::options::{self, GrantLimit},
     cpu::{self, block},
     domain::{Domain, Identity, NewDomain, NewId, TeardownProgress, rights::Extent, tear_down, virqs},
+    fail_point::{Point, hit},
     interrupt::io_apic,
     sched::pools,
     serve::{
@@ -72,6 +73,7 @@ impl LifecycleHost for Caller<'_> {
         )?;
         // The toolstack's first unpause starts it.
         record.domain().pause()?;
+        hit(Point::CREATING);
         pools::publish(record, wanted.cpupool)?;
         Ok(())
     }
