@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::qemu::Reason;
+use crate::monitor::Reason;
 
 /// A listening socket that one QEMU connects to.
 pub struct Control {

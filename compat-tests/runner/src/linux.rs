@@ -9,7 +9,7 @@ use crate::dom0::{self, Choice, Tools};
 use crate::guest::Pace;
 use crate::hypervisor::Hypervisor;
 use crate::kernel_images;
-use crate::qemu::Reason;
+use crate::monitor::Reason;
 use crate::quick;
 use crate::report;
 use crate::tally::Tally;

@@ -16,6 +16,7 @@ mod hypervisor;
 mod iso;
 mod kernel_images;
 mod linux;
+mod monitor;
 mod places;
 mod qemu;
 mod quick;

@@ -1,16 +1,14 @@
 //! One run of QEMU: the machine, a time limit, the serial line kept in a file and read while it grows.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::hypervisor::Hypervisor;
+use crate::monitor::{Monitor, Reason};
 use crate::places;
 
 /// How long a machine may go on after its verdict before it is ended.
@@ -63,15 +61,6 @@ pub enum End {
     Lingered,
     /// The time limit ran out first.
     TimedOut,
-}
-
-/// Why the machine ended by itself, as QEMU's control connection tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The guest powered the machine off.
-    PowerOff,
-    /// The guest reset the machine, or the CPU did (triple fault).
-    Reset,
 }
 
 /// A finished run.
@@ -148,10 +137,10 @@ impl Machine {
     pub fn run(&self, name: &str, limit: Duration, awaited: &str) -> Result<Run> {
         let log_file = places::logs()?.join(format!("{name}.{}.log", self.hypervisor.name()));
         fs::write(&log_file, "").with_context(|| format!("cannot write {}", log_file.display()))?;
-        let (reason, control) = listen_for_reason()?;
+        let control = Monitor::listen()?;
         let mut command = self.command()?;
         command.args(["-serial", &format!("file:{}", log_file.display())]);
-        command.args(["-chardev", &format!("socket,id=control,path={}", control.display())]);
+        command.args(["-chardev", &format!("socket,id=control,path={}", control.path.display())]);
         command.args(["-mon", "chardev=control,mode=control"]);
         let messages = fs::File::create(log_file.with_extension("qemu"))?;
         let started = Instant::now();
@@ -161,7 +150,11 @@ impl Machine {
         let end = watch.wait(&mut child)?;
         let marks = watch.marks;
         let seconds = started.elapsed().as_secs_f64();
-        let _ = fs::remove_file(&control);
+        if end == End::TimedOut {
+            control.keep_state(&log_file.with_extension("state"), self.cpus);
+        }
+        end_machine(&mut child)?;
+        let _ = fs::remove_file(&control.path);
         let mut log = read_log(&log_file);
         if log.is_empty() {
             // It did not get as far as its first character: what QEMU itself said explains that.
@@ -172,41 +165,17 @@ impl Machine {
                 .map(|line| format!("{line}\n"))
                 .collect();
         }
-        let reason = reason.recv_timeout(Duration::from_secs(1)).ok();
+        let reason = control.reason.recv_timeout(Duration::from_secs(1)).ok();
         Ok(Run { log, log_file, end, reason, seconds, marks })
     }
 }
 
-/// Opens a socket that QEMU connects to and tells on why it ended.
-fn listen_for_reason() -> Result<(Receiver<Reason>, PathBuf)> {
-    let path = std::env::temp_dir().join(format!("compat-runner-{}.socket", std::process::id()));
-    let _ = fs::remove_file(&path);
-    let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        if let Ok((stream, _)) = listener.accept()
-            && let Some(reason) = read_reason(stream)
-        {
-            let _ = sender.send(reason);
-        }
-    });
-    Ok((receiver, path))
-}
-
-/// Speaks just enough of the control protocol to hear the shutdown event.
-fn read_reason(mut stream: UnixStream) -> Option<Reason> {
-    stream.write_all(b"{\"execute\":\"qmp_capabilities\"}\n").ok()?;
-    for line in BufReader::new(stream).lines() {
-        let message: serde_json::Value = serde_json::from_str(&line.ok()?).ok()?;
-        if message.get("event").and_then(|event| event.as_str()) == Some("SHUTDOWN") {
-            return match message.pointer("/data/reason").and_then(|reason| reason.as_str()) {
-                Some("guest-shutdown") => Some(Reason::PowerOff),
-                Some("guest-reset") => Some(Reason::Reset),
-                _ => None,
-            };
-        }
+fn end_machine(child: &mut Child) -> Result<()> {
+    if child.try_wait().context("cannot wait for QEMU")?.is_none() {
+        child.kill().context("cannot end QEMU")?;
+        child.wait().context("cannot wait for QEMU")?;
     }
-    None
+    Ok(())
 }
 
 /// One entry of `-initrd`; QEMU splits at commas, and a doubled one stands for itself.
@@ -248,8 +217,6 @@ impl Watch<'_> {
                     continue;
                 }
             };
-            child.kill().context("cannot end QEMU")?;
-            child.wait().context("cannot wait for QEMU")?;
             return Ok(end);
         }
     }

@@ -16,8 +16,9 @@ use crate::control::Control;
 use crate::guest::{self, Pace, Where};
 use crate::hypervisor::Hypervisor;
 use crate::kernel_images;
+use crate::monitor::Reason;
 use crate::places;
-use crate::qemu::{Icount, Machine, Reason};
+use crate::qemu::{Icount, Machine};
 use crate::tally::Tally;
 
 /// A file of sessions.
