@@ -1,4 +1,5 @@
 #: about = "the hypervisor itself: dmesg, debug keys, parameters, xentop, trigger"
+#: pace = "quick"
 xl dmesg | grep -c '(XEN)' > /tmp/count
 [ "$(cat /tmp/count)" -gt 20 ]
 verdict dmesg "$(cat /tmp/count) lines"

@@ -1,4 +1,5 @@
 #: about = "the daemons are up; a domain is created paused, runs, is destroyed"
+#: pace = "quick"
 domains | lines list
 config small 'cap = 25'
 told create xl create -p small.cfg

@@ -1,4 +1,5 @@
 #: about = "xl info: the host, its CPUs and memory, the hypervisor's version and capabilities"
+#: pace = "quick"
 # Speed and free memory are the run's own.
 xl info | grep -vE '^(cpu_mhz|free_memory)' | fields info
 [ "$(xl info free_memory)" -gt 500 ]

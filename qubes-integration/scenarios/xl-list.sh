@@ -1,4 +1,5 @@
 #: about = "names and numbers: list, list -l, vcpu-list, domid, domname, rename"
+#: pace = "quick"
 config one 'uuid = "11111111-2222-3333-4444-555555555555"' 'vcpus = 3' 'maxmem = 48'
 told create xl create -p one.cfg
 domains | lines list

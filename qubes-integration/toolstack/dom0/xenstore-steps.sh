@@ -26,8 +26,8 @@ xenstore-ls /local/domain/0 2>&1 | grep -vE 'memory|target|static-max' | lines d
 config one
 told create xl create -p one.cfg
 id=$(xl domid one)
-xenstore-ls -p "/local/domain/$id" 2>&1 | plain | sed -E "s/\\b$id\\b/ID/g"';s/(ring-ref|port|static-max|tty) = "[^"]*"/\1 = N/; s/[0-9a-f]{8}-[0-9a-f-]{27}/UUID/' | lines domain
-xenstore-ls /libxl 2>&1 | sed -E "s/\\b$id\\b/ID/g"';s/[0-9a-f]{8}-[0-9a-f-]{27}/UUID/' | lines libxl
+xenstore-ls -p "/local/domain/$id" 2>&1 | plain | sed -E "s/\\b$id\\b/ID/g"';s/(ring-ref|port|static-max|tty) = "[^"]*"/\1 = N/; s/[0-9a-f]{8}-[0-9a-f-]{27}/UUID/; s/( +[.])+ +/ . /' | lines domain
+xenstore-ls /libxl 2>&1 | sed -E "s/\\b$id\\b/ID/g"';s/[0-9a-f]{8}-[0-9a-f-]{27}/UUID/; s/( +[.])+ +/ . /' | lines libxl
 told destroy xl destroy one
 xenstore-ls "/local/domain/$id" 2>&1 | sed "s/$id/ID/" | lines domain-gone
 "$(xen_directory)/bin/test-xenstore" -i 100 > speed 2>&1
