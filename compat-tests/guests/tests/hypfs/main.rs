@@ -155,7 +155,10 @@ fn directory(path: &Path, buffer: u64, length: u32, depth: u32) {
     let mut at = buffer + 12;
     let base = if path.length == 1 { "" } else { path.text() };
     let mut count = 0;
-    while length != 0 && depth < 5 {
+    loop {
+        if length == 0 || depth >= 5 {
+            break;
+        }
         let next = half(at + 12);
         let mut name = Path { bytes: [0; 512], length: 0 };
         let mut character = at + 14;
