@@ -15,8 +15,9 @@ online() { xl vcpu-list guest4 | awk 'NR > 1 && index($5, "p") == 0' | wc -l; }
 told vcpu-set-2 xl vcpu-set guest4 2
 wait_for 30 sh -c "xl vcpu-list guest4 | grep -c -- '--p' | grep -qx 2"
 verdict took-away "$(online) online"
-told vcpu-set-4 xl vcpu-set guest4 4
+told vcpu-set-overcommitted xl vcpu-set guest4 4
+told vcpu-set-4 xl vcpu-set --ignore-host guest4 4
 wait_for 30 sh -c "! xl vcpu-list guest4 | grep -q -- '--p'"
 verdict gave-back "$(online) online"
-told vcpu-set-too-many xl vcpu-set guest4 5
+told vcpu-set-too-many xl vcpu-set --ignore-host guest4 5
 told vcpu-set-0 xl vcpu-set guest4 0
