@@ -50,6 +50,8 @@ impl Program {
         ],
         [0; 5],
     );
+    /// jmp to itself.
+    pub const SPIN: Program = Program(&[0xEB, 0xFE], [0; 5]);
     /// ud2.
     pub const UNDEFINED: Program = Program(&[0x0F, 0x0B], [0; 5]);
     /// inc qword [0x40001000]; sched_op yield; again.
