@@ -55,10 +55,13 @@ fn change(cpu: &'static Cpu, wanted: bool) -> Result<Change> {
         (true, false) => Err(Errno::EBUSY),
         (false, true) => Ok(Change::UnderWay),
         (false, false) => {
-            if !wanted {
-                pools::withdraw_cpu(cpu.index as u32)?;
+            // Two may ask at the same moment; one of them does it.
+            if cpu.wanted.compare_exchange(!wanted, wanted, AcqRel, Acquire).is_err() {
+                return Ok(Change::UnderWay);
             }
-            cpu.wanted.store(wanted, Release);
+            if !wanted {
+                pools::withdraw_cpu(cpu.index as u32).inspect_err(|_| cpu.wanted.store(true, Release))?;
+            }
             wake::interrupt(cpu, Work::SERVICE);
             Ok(Change::UnderWay)
         }

@@ -37,18 +37,27 @@ impl Arena {
         Self { talc: Talc::new(Manual), base, size, mapped_end: base, heap_end: None, allocations: 0 }
     }
 
-    /// Maps at least `bytes` more. Errors: `ENOMEM`; what was mapped till then serves the next call.
+    /// Maps at least `bytes` more. Errors: `ENOMEM`, as a rule before anything is mapped: what the heap has it keeps, so a
+    /// request that cannot be met must not take what others need. Other CPUs may still be quicker; then it keeps a part.
     fn grow(&mut self, bytes: u64) -> Result<()> {
         let step = self.size.bytes().max(GROWTH);
-        let target = self.mapped_end + bytes.next_multiple_of(step);
-        if target > self.base + layout::HEAP_SIZE {
+        let start = self.mapped_end;
+        let length = bytes.next_multiple_of(step);
+        if start + length > self.base + layout::HEAP_SIZE || length >> 12 > physical::free_frames() {
             return Err(Errno::ENOMEM);
         }
+        let outcome = self.map_up_to(start + length);
+        if self.mapped_end > start {
+            self.accept();
+        }
+        outcome
+    }
+
+    fn map_up_to(&mut self, target: u64) -> Result<()> {
         while self.mapped_end < target {
             physical::map_heap(self.mapped_end, self.size)?;
             self.mapped_end += self.size.bytes();
         }
-        self.accept();
         Ok(())
     }
 

@@ -31,7 +31,7 @@ use crate::{
 /// "No deadline".
 const NEVER: u64 = u64::MAX;
 /// The CPU that looks after watchdogs; it never goes out of service.
-const WATCHDOG_CPU: usize = 0;
+const BOOT_CPU: usize = 0;
 /// The first deadline of any domain's watchdogs, or earlier.
 static WATCHDOG_DUE: AtomicU64 = AtomicU64::new(NEVER);
 /// vCPUs for which room is made at a time.
@@ -103,10 +103,17 @@ pub fn watch(target: &'static Cpu, vcpu: &'static Vcpu, deadline: u64) {
 /// A watchdog is to be looked at by `deadline`.
 pub fn watchdog_set(deadline: u64) {
     WATCHDOG_DUE.fetch_min(deadline, AcqRel);
-    if cpu::this().index == WATCHDOG_CPU {
+    if cpu::this().index == BOOT_CPU {
         arm(deadline);
-    } else if let Some(target) = cpu::by_index(WATCHDOG_CPU) {
-        wake::interrupt(target, Work::TIMER);
+    } else {
+        look_on_boot_cpu();
+    }
+}
+
+/// Has the boot CPU look at what is due on any CPU (watchdogs, interrupts that are held back).
+fn look_on_boot_cpu() {
+    if let Some(boot) = cpu::by_index(BOOT_CPU) {
+        wake::interrupt(boot, Work::TIMER);
     }
 }
 
@@ -114,7 +121,8 @@ pub fn watchdog_set(deadline: u64) {
 pub fn expire() {
     let this = cpu::this();
     if !this.is_online() {
-        return;
+        // An interrupt that was on its way when this CPU went out of service may have armed something here.
+        return look_on_boot_cpu();
     }
     let now = clock::now();
     // Whatever is armed from here on, by what expires, counts at the end.
@@ -124,7 +132,7 @@ pub fn expire() {
         this.raise(Work::SCHEDULE);
     }
     let mut next = device::end_holding_back(now).min(watchdog::beat(now));
-    if this.index == WATCHDOG_CPU {
+    if this.index == BOOT_CPU {
         next = next.min(expire_watchdogs(now));
     }
     loop {
@@ -214,9 +222,11 @@ fn expire_vcpu(this: &'static Cpu, vcpu: &'static Vcpu, now: u64) {
     }
 }
 
-/// Has another CPU look after all timers that are this CPU's. Context: this CPU goes out of service.
+/// Has another CPU look after all timers that are this CPU's, and the boot CPU after what this one has armed beside them.
+/// Context: this CPU goes out of service.
 pub fn give_away(target: &'static Cpu) {
     let this = cpu::this();
+    look_on_boot_cpu();
     loop {
         let taken = this.deadlines.lock().take_any();
         let Some((id, deadline)) = taken else { return };
