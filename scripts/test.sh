@@ -33,6 +33,19 @@ counted() {
 host_tests() { "${debian[@]}" test --quiet --no-fail-fast; }
 suite() { "${debian[@]}" build --quiet -p compat-runner && "${CARGO_TARGET_DIR:-target}/debug/compat-runner" suite "$pace"; }
 
+# On the image that checks the order of locks and every sum: all test guests but those that count instructions, both kernels.
+checked_image() {
+    local runner=${CARGO_TARGET_DIR:-target}/debug/compat-runner kernel status=0
+    scripts/build-image.sh checked || return
+    export XENOLITH_IMAGE=${CARGO_TARGET_DIR:-target}/xenolith-checked.elf
+    # shellcheck disable=SC2046
+    "$runner" run-guest --on xenolith $("$runner" list | awk '$1 !~ /^(cost|shares|footprint)/ {print $1}') || status=1
+    for kernel in 6.1 6.12; do
+        "$runner" linux check --kernel "$kernel" --cpus 4 --memory 1024 || status=1
+    done
+    return $status
+}
+
 # Every interleaving of a few threads: the pure crates with loom's atomics, in a build of their own.
 interleavings() {
     local crate
@@ -47,5 +60,7 @@ counted host-tests '^test result: .* ([0-9]+) passed; ([0-9]+) failed;.*' host_t
 [ "$pace" != full ] || counted interleavings '^test result: .* ([0-9]+) passed; ([0-9]+) failed;.*' interleavings
 check build scripts/build-image.sh
 counted suite '^([0-9]+) passed, ([0-9]+) failed$' suite
+# After the suite, which builds the runner.
+[ "$pace" != full ] || counted checked-image '^([0-9]+) passed, ([0-9]+) failed$' checked_image
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

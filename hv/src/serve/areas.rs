@@ -56,12 +56,13 @@ pub fn update(caller: &mut Caller<'_>) {
     if let Some(address) = runstate {
         write_runstate(caller, address, &info);
     }
-    if let Some(address) = secondary {
+    // An area that begins at the very end of the address space has no second word: nothing of it can be written.
+    if let Some((address, second)) = secondary.and_then(|address| Some((address, address.checked_add(8)?))) {
         let words = caller.vcpu.info().time.each_ref().map(|word| word.load(Relaxed));
         // The version word goes last, as the reader's protocol wants it.
         let bytes = zerocopy::IntoBytes::as_bytes(&words);
         let (first, rest) = bytes.split_at(8);
-        let _ = stubs::copy_to_guest(address + 8, rest) && stubs::copy_to_guest(address, first);
+        let _ = stubs::copy_to_guest(second, rest) && stubs::copy_to_guest(address, first);
     }
 }
 
@@ -76,15 +77,16 @@ fn write_runstate(caller: &Caller<'_>, address: u64, info: &abi::vcpu::RunstateI
         return;
     }
     // Flag on, content, flag off; the entry time is the word at offset 8.
+    let Some(entry_time) = address.checked_add(8) else { return };
     let flagged = info.state_entry_time | UPDATE_FLAG;
     let mut content = [0; size_of::<abi::vcpu::RunstateInfo>()];
     content.copy_from_slice(bytes);
     if let Some(word) = content.get_mut(8..16) {
         word.copy_from_slice(&flagged.to_le_bytes());
     }
-    let _ = stubs::copy_to_guest(address + 8, &flagged.to_le_bytes())
+    let _ = stubs::copy_to_guest(entry_time, &flagged.to_le_bytes())
         && stubs::copy_to_guest(address, &content)
-        && stubs::copy_to_guest(address + 8, &info.state_entry_time.to_le_bytes());
+        && stubs::copy_to_guest(entry_time, &info.state_entry_time.to_le_bytes());
 }
 
 /// Writes the first copy of another vCPU's runstate through the caller's tables.

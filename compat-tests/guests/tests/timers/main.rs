@@ -173,18 +173,19 @@ fn block(port: u32) {
     }
 }
 
+/// Registers an area for this vCPU.
+fn register_at(operation: u64, address: u64) -> i64 {
+    smp::operation(operation, 0, Buffer::<8>::new().u64(0, address).address())
+}
+
 fn runstate() {
     let mut info = Buffer::<48>::new();
     result(format_args!("runstate.get"), smp::operation(vcpu::GET_RUNSTATE_INFO, 0, info.address()));
     value_at(format_args!("runstate.get.state"), info.get_u32(0).into());
     let area = memory::page();
-    let mut register = Buffer::<8>::new().u64(0, area);
     for (label, assist) in [("plain", 1u64), ("flag", 0)] {
         result(format_args!("runstate.{label}.assist"), call2(number::VM_ASSIST, assist, 5));
-        result(
-            format_args!("runstate.{label}.register"),
-            smp::operation(vcpu::REGISTER_RUNSTATE, 0, register.address()),
-        );
+        result(format_args!("runstate.{label}.register"), register_at(vcpu::REGISTER_RUNSTATE, area));
         value_at(format_args!("runstate.{label}.state"), memory::read(area) & 0xffff_ffff);
         value_at(format_args!("runstate.{label}.updating"), memory::read(area + 8) >> 63);
         let blocked = memory::read(area + 32);
@@ -201,13 +202,22 @@ fn runstate() {
         let [running, runnable, blocked, offline] = [16u64, 24, 32, 40].map(|at| memory::read(area + at));
         check("runstate-running", (running > 0).into(), format_args!("{running} {runnable} {blocked} {offline}"));
     }
+    // Areas that do not fit below the end of the address space: whether they are taken or not, nobody is harmed.
+    for (label, assist) in [("plain", 1u64), ("flag", 0)] {
+        call2(number::VM_ASSIST, assist, 5);
+        for short in [4u64, 8, 16, 40] {
+            let answer = register_at(vcpu::REGISTER_RUNSTATE, short.wrapping_neg());
+            result(format_args!("runstate.{label}.end-{short}"), answer);
+            call2(number::SCHED_OP, sched::YIELD, 0);
+        }
+    }
+    result(format_args!("runstate.again"), register_at(vcpu::REGISTER_RUNSTATE, area));
     call2(number::VM_ASSIST, 1, 5);
 }
 
 fn secondary_time() {
     let area = memory::page();
-    let mut register = Buffer::<8>::new().u64(0, area + 64);
-    result(format_args!("secondary.register"), smp::operation(vcpu::REGISTER_TIME, 0, register.address()));
+    result(format_args!("secondary.register"), register_at(vcpu::REGISTER_TIME, area + 64));
     let [version, _, system, multiplier, shift, flags] = time::record(area + 64);
     let primary = time::record(memory::shared_info() + 32);
     value_at(format_args!("secondary.odd"), version & 1);
@@ -216,4 +226,9 @@ fn secondary_time() {
         (multiplier == primary[3] && shift == primary[4] && flags == primary[5] && system != 0).into(),
         format_args!("{system:x}"),
     );
+    for short in [4u64, 8, 16] {
+        result(format_args!("secondary.end-{short}"), register_at(vcpu::REGISTER_TIME, short.wrapping_neg()));
+        call2(number::SCHED_OP, sched::YIELD, 0);
+    }
+    result(format_args!("secondary.again"), register_at(vcpu::REGISTER_TIME, area + 64));
 }
