@@ -15,6 +15,9 @@ use crate::toolstack::{
 /// `XEN_DOMINF_shutdown`.
 pub const SHUT_DOWN: u32 = 4;
 
+/// `XEN_DOMINF_running`.
+const RUNNING: u32 = 32;
+
 const BASE: u64 = 0x4000_0000;
 const STACK_END: u64 = BASE + 0x3000;
 const FRAMES: usize = 8;
@@ -270,15 +273,16 @@ pub fn breathe() {
     time::poll(&[], time::now() + 1_000_000);
 }
 
-/// Waits until a domain has a flag.
+/// Waits until a domain has a flag, and then until no CPU runs it: the flag comes first.
 pub fn wait(id: u16, flag: u32) -> bool {
-    let has_it = (0..5000).any(|_| {
-        breathe();
-        info(id).is_some_and(|told| told.get_u32(16 + 4) & flag != 0)
-    });
-    // The flag comes first, its CPU lets the vCPU go a moment later.
-    breathe();
-    has_it
+    let flags = || info(id).map_or(0, |told| told.get_u32(16 + 4));
+    let until = |condition: &dyn Fn(u32) -> bool| {
+        (0..5000).any(|_| {
+            breathe();
+            condition(flags())
+        })
+    };
+    until(&|flags| flags & flag != 0) && (flag != SHUT_DOWN || until(&|flags| flags & RUNNING == 0))
 }
 
 /// Destroys a domain for good: the last result, and -1 if it does not go.
