@@ -9,6 +9,7 @@ use core::sync::atomic::{
 
 use abi::{Errno, Result, memory::E820Entry};
 use locks::{Level, Lock};
+use pv_mmu::Regions;
 
 /// A domain's account, in frames.
 pub struct DomainMemory {
@@ -16,6 +17,8 @@ pub struct DomainMemory {
     maximum: AtomicU64,
     /// Free frames set aside for it; changed by `memory::claims` only.
     pub claimed: AtomicU64,
+    /// Where its frames are, and were: whoever makes a frame the domain's notes it here first.
+    pub regions: Regions,
     /// The memory map that its builder gave it; empty if none did.
     pub map: Lock<Vec<E820Entry>>,
 }
@@ -27,6 +30,7 @@ impl DomainMemory {
             total: AtomicU64::new(0),
             maximum: AtomicU64::new(maximum),
             claimed: AtomicU64::new(0),
+            regions: Regions::new(),
             map: Lock::new(Level::DomainFrames, Vec::new()),
         }
     }

@@ -182,26 +182,36 @@ fn release_grants(domain: &'static Domain, caller: &Caller<'_>) -> Option<u64> {
 
 /// Takes every frame away that is still the domain's.
 fn relinquish(turn: &mut Turn) -> TeardownProgress {
-    let domain = turn.domain;
-    let limit = frame_table::limit().0;
-    let mut frame = turn.step - FRAMES;
-    while frame < limit {
-        let is_its = frame_table::frames().get(Mfn(frame)).is_some_and(|info| info.reference().owner() == domain.id);
-        if is_its {
-            hit(Point::within_teardown(FRAMES));
-        }
-        let is_preempted = is_its && relinquish_frame(&Machine, Mfn(frame), domain.id).is_err();
-        if !is_preempted {
-            frame += 1;
-        }
-        if (is_preempted || frame.is_multiple_of(STRIDE)) && budget::is_spent() {
-            turn.step = FRAMES + frame;
+    let (domain, limit) = (turn.domain, frame_table::limit());
+    let mut from = turn.step - FRAMES;
+    while let Some(region) = domain.memory.regions.next(limit, Mfn(from)) {
+        let end = region.end.min((region.start + 1).next_multiple_of(STRIDE));
+        from = relinquish_range(domain, region.start, end);
+        if budget::is_spent() {
+            turn.step = FRAMES + from;
             return TeardownProgress::More;
         }
     }
-    turn.step = FRAMES + limit;
+    turn.step = FRAMES + limit.0;
     domain.advance(Life::Dead);
     retired::reap_soon();
     virqs::raise(Virq::DOM_EXC);
     TeardownProgress::Done
+}
+
+/// Goes from frame `start` on to `end`, or less far when it runs out of budget; how far it got.
+fn relinquish_range(domain: &Domain, start: u64, end: u64) -> u64 {
+    for frame in start..end {
+        let is_its = frame_table::frames().get(Mfn(frame)).is_some_and(|info| info.reference().owner() == domain.id);
+        if !is_its {
+            continue;
+        }
+        hit(Point::within_teardown(FRAMES));
+        while relinquish_frame(&Machine, Mfn(frame), domain.id).is_err() {
+            if budget::is_spent() {
+                return frame;
+            }
+        }
+    }
+    end
 }

@@ -129,6 +129,7 @@ pub fn build(id: DomainId, program: &Program) -> Result<Bare> {
 fn take(domain: &'static Domain, pfn: u64) -> Result<Mfn> {
     domain.memory.charge(1)?;
     let frame = recycle::take(Order(0), physical::ANYWHERE)?;
+    domain.memory.regions.note(frame_table::limit(), frame, 1);
     frame_table::frames().get(frame).ok_or(Errno::ENOMEM)?.assign(domain.id);
     machine_to_physical::set(frame, pfn);
     Ok(frame)

@@ -5,7 +5,10 @@
 //! may have passed it. Source: Xen public header `memory.h`.
 
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{
+    Ordering::{Relaxed, SeqCst},
+    fence,
+};
 
 use abi::{Errno, Mfn, Pfn, Result, memory::E820Entry};
 use frame_allocator::Order;
@@ -59,12 +62,15 @@ pub(super) fn block_order(order: u32) -> Result<Order> {
 
 /// Gives free, scrubbed and charged frames to a domain. Errors: `ESRCH` if it is dying; then the frames are free again.
 pub(super) fn give(domain: &Domain, first: Mfn, count: u64) -> Result<()> {
+    domain.memory.regions.note(frame_table::limit(), first, count);
     let frames = frame_table::frames();
     for frame in first.0..first.0 + count {
         if let Some(info) = frames.get(Mfn(frame)) {
             info.assign(domain.id);
         }
     }
+    // Either teardown sees the frames or this sees that it has begun.
+    fence(SeqCst);
     if !domain.is_dying() {
         return Ok(());
     }
