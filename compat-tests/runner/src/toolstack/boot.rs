@@ -64,7 +64,7 @@ impl Choice {
                 (images::initial(&self.kernel, scenarios)?, String::new()),
             ],
             machine: "q35".into(),
-            cpu: self.cpu.clone(),
+            cpu: recipe.cpu.clone().unwrap_or_else(|| self.cpu.clone()),
             cpus: recipe.cpus,
             memory: recipe.memory,
             icount: Icount::Off,

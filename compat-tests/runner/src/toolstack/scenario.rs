@@ -42,6 +42,8 @@ pub struct Recipe {
     /// CPUs of the machine.
     #[serde(default = "one")]
     pub cpus: u32,
+    /// QEMU's CPU model, where it has to be another than the run's.
+    pub cpu: Option<String>,
     /// MiB of memory of the machine.
     #[serde(default = "two_gibibytes")]
     pub memory: u32,
@@ -86,7 +88,7 @@ impl Scenario {
     pub fn shares_boot_with(&self, other: &Scenario) -> bool {
         let machine = |scenario: &Scenario| {
             let recipe = &scenario.recipe;
-            (recipe.cpus, recipe.memory, recipe.dom0_memory, recipe.options.clone(), recipe.store)
+            (recipe.cpus, recipe.cpu.clone(), recipe.memory, recipe.dom0_memory, recipe.options.clone(), recipe.store)
         };
         machine(self) == machine(other)
     }
