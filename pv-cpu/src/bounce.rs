@@ -218,7 +218,7 @@ pub enum SystemCall {
 /// come here. `registers.rip` is the instruction after it; the selectors are set here.
 ///
 /// Errors: the guest must be crashed.
-#[inline]
+#[inline(always)]
 pub fn system_call<C: GuestContext>(
     cpu: &mut VirtualCpu,
     registers: &mut Registers,

@@ -142,6 +142,17 @@ pub fn this_info() -> &'static CpuInfo {
     unsafe { &*info }
 }
 
+/// The info of the CPU whose register file this is: no instruction is spent on finding it.
+///
+/// # Safety
+/// 1. The pointer is that of the [`CpuInfo`]'s own register file, as the entry stubs hand it over.
+#[inline(always)]
+pub unsafe fn info_of(registers: *mut Registers) -> &'static CpuInfo {
+    const _: () = assert!(core::mem::offset_of!(CpuInfo, registers) == 0);
+    // SAFETY: duty 1; the registers are in a cell, so references to them and to their CpuInfo go together.
+    unsafe { &*registers.cast::<CpuInfo>() }
+}
+
 impl CpuInfo {
     /// The record other CPUs can see.
     #[inline(always)]

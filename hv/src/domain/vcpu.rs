@@ -201,7 +201,13 @@ impl Vcpu {
     /// Whether it may enter its guest as far as it alone is concerned: it is runnable, and no work is noted.
     #[inline(always)]
     pub fn is_undisturbed(&self) -> bool {
-        self.attention.load(Acquire) == 0
+        self.attention() == 0
+    }
+
+    /// Why it may not enter its guest, as bits for the gate, which asks for several reasons at once; 0: it may.
+    #[inline(always)]
+    pub fn attention(&self) -> u64 {
+        self.attention.load(Acquire)
     }
 
     /// The reasons why it may not run.

@@ -27,7 +27,8 @@ use crate::{
 #[inline(always)]
 pub fn pass(caller: &mut Caller<'_>) -> Option<ReturnPath> {
     let vcpu = caller.vcpu;
-    if block::this_info().cpu().work.load(Relaxed) != 0 || !vcpu.is_undisturbed() {
+    // Both words in one test.
+    if u64::from(block::this_info().cpu().work.load(Relaxed)) | vcpu.attention() != 0 {
         core::hint::cold_path();
         return None;
     }

@@ -105,8 +105,10 @@ impl SavedRegisters {
     /// ends before the gate's long way opens them again.
     #[inline(always)]
     pub fn serve(self, work: impl FnOnce(&mut Caller<'_>)) -> ReturnPath {
-        // SAFETY: from a guest the words are the CPU's register file, which `gate::leave` opens after this is over.
-        if let Some(mut caller) = Caller::current(unsafe { &mut *self.0 }) {
+        // SAFETY: 1. from a guest the stubs have put the words where TSS.rsp0 or the SYSCALL page leads: into the CPU's file.
+        let info = unsafe { block::info_of(self.0) };
+        // SAFETY: that file's words, which `gate::leave` opens after this is over.
+        if let Some(mut caller) = Caller::served_by(info, unsafe { &mut *self.0 }) {
             work(&mut caller);
             if let Some(path) = gate::pass(&mut caller) {
                 return path;

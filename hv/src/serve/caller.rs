@@ -9,7 +9,7 @@ use pv_cpu::{registers::Registers, vcpu::VirtualCpu};
 
 use super::guest_context::Context;
 use crate::{
-    cpu::block,
+    cpu::block::{self, CpuInfo},
     domain::{Domain, Vcpu, VcpuState},
 };
 
@@ -29,7 +29,13 @@ impl<'a> Caller<'a> {
     /// The vCPU this CPU came from. `None` when the CPU serves nobody.
     #[inline(always)]
     pub fn current(registers: &'a mut Registers) -> Option<Self> {
-        let vcpu = block::this_info().current()?;
+        Self::served_by(block::this_info(), registers)
+    }
+
+    /// The same, when this CPU's info is at hand.
+    #[inline(always)]
+    pub fn served_by(info: &CpuInfo, registers: &'a mut Registers) -> Option<Self> {
+        let vcpu = info.current()?;
         // SAFETY: 1. it is resident here, and `registers`, of which there is one, shows that the caller handles the
         // entry. 2. a `Caller` lives within one entry handler or one turn of the gate.
         let state = unsafe { vcpu.state() };
