@@ -1,7 +1,7 @@
 //! Closing a port, and what that means for whatever it was bound to.
 //!
-//! First the port is put out of everybody's reach (binding `Reserved`, peer unbound, VIRQ or interrupt released), then
-//! its event is wiped, then it becomes free. The far end of a pair goes back to waiting for the closer.
+//! First the port is put out of everybody's reach (under its lock, or as `Reserved`, peer unbound, VIRQ or interrupt
+//! released), then its event is wiped, then it becomes free. The far end of a pair goes back to waiting for the closer.
 
 use alloc::sync::Arc;
 use core::{
@@ -36,15 +36,6 @@ pub(crate) enum Closer {
     Hypervisor,
 }
 
-/// What a port was bound to when it was put out of reach, for the steps that need its lock free.
-enum Detached<P: Platform> {
-    /// The old binding, to be dropped without locks held.
-    Gone(#[expect(dead_code, reason = "dropped late, for its reference to the peer")] Binding<P>),
-    Pirq(Pirq),
-    /// Locking both ends has to start over in the right order.
-    Paired(Peer<P>, Number),
-}
-
 impl<P: Platform> Ports<P> {
     /// Closes a port. Errors: `EINVAL` invalid, free, reserved, or the hypervisor's.
     pub fn close(self: &Arc<Self>, number: Number, control: &impl PirqControl) -> Result<()> {
@@ -64,17 +55,31 @@ impl<P: Platform> Ports<P> {
             return Err(Errno::EINVAL);
         }
         loop {
-            match self.detach(number, port)? {
-                Detached::Gone(_) => break,
-                Detached::Pirq(pirq) => {
-                    control.unbind(pirq);
-                    if let Some(cell) = self.pirqs.get(pirq.0 as usize) {
-                        cell.store(0, Release);
-                    }
+            let mut binding = port.binding.lock();
+            match &*binding {
+                Binding::Free | Binding::Reserved => return Err(Errno::EINVAL),
+                // Who sends to these has the port's own lock, so nothing can come in between.
+                Binding::Unbound { .. } | Binding::Ipi => {
+                    self.vacate_locked(table, number, port, binding);
+                    return Ok(());
+                }
+                Binding::Virq(virq) => {
+                    self.release_virq(*virq, number);
+                    self.vacate_locked(table, number, port, binding);
+                    return Ok(());
+                }
+                Binding::Pirq(pirq) => {
+                    let pirq = *pirq;
+                    *binding = Binding::Reserved;
+                    drop(binding);
+                    self.release_pirq(pirq, control);
                     break;
                 }
-                // Only the far end's own closing can come between; then there is no pair any more.
-                Detached::Paired(peer, far) => {
+                // Locking both ends has to start over in the right order. Only the far end's own closing can come
+                // between; then there is no pair any more.
+                Binding::Interdomain { peer, port: far } => {
+                    let (peer, far) = (peer.clone(), Number(*far));
+                    drop(binding);
                     if self.unpair(number, port, &peer, far) {
                         break;
                     }
@@ -85,23 +90,15 @@ impl<P: Platform> Ports<P> {
         Ok(())
     }
 
-    /// Puts a port out of reach unless it is one of a pair. Errors: `EINVAL` free or reserved.
-    fn detach(&self, number: Number, port: &Port<P>) -> Result<Detached<P>> {
-        let mut binding = port.binding.lock();
-        match &*binding {
-            Binding::Free | Binding::Reserved => return Err(Errno::EINVAL),
-            Binding::Interdomain { peer, port } => return Ok(Detached::Paired(peer.clone(), Number(*port))),
-            Binding::Virq(virq) => self.release_virq(*virq, number),
-            Binding::Pirq(pirq) => {
-                let pirq = *pirq;
-                *binding = Binding::Reserved;
-                return Ok(Detached::Pirq(pirq));
-            }
-            Binding::Unbound { .. } | Binding::Ipi => {}
+    #[inline(never)]
+    fn release_pirq(&self, pirq: Pirq, control: &impl PirqControl) {
+        control.unbind(pirq);
+        if let Some(cell) = self.pirqs.get(pirq.0 as usize) {
+            cell.store(0, Release);
         }
-        Ok(Detached::Gone(mem::replace(&mut *binding, Binding::Reserved)))
     }
 
+    #[inline(never)]
     fn release_virq(&self, virq: Virq, number: Number) {
         for slot in self.all_vcpus() {
             if let Some(cell) = slot.virqs.get(virq.0 as usize) {
@@ -111,6 +108,7 @@ impl<P: Platform> Ports<P> {
     }
 
     /// Takes a pair apart, if it still is one.
+    #[inline(never)]
     fn unpair(self: &Arc<Self>, number: Number, near: &Port<P>, peer: &Peer<P>, far_number: Number) -> bool {
         let remote = peer.ports(self);
         let Some(far) = remote.port(far_number) else {

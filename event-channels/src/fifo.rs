@@ -120,9 +120,10 @@ impl<P: Platform> Ports<P> {
     }
 
     /// A port begins a new life: its first queue is the one it notifies, and the last one of its old life lets it go. The
-    /// port is not bound yet.
+    /// port is not bound yet, so nobody else changes where it was queued.
+    #[inline]
     pub(crate) fn start_queue(&self, number: Number, port: &Port<P>, notify: Notify) {
-        let last = port.last_queue();
+        let (last, first) = (port.last_queue(), LastQueue::of(notify));
         // There are no queues before the domain changes over, which takes the lock of the table that the caller has.
         if self.event_abi() == EventAbi::Fifo
             && let Some(slot) = self.vcpu(last.vcpu())
@@ -130,7 +131,9 @@ impl<P: Platform> Ports<P> {
         {
             queues.forget_tail(last.priority(), number);
         }
-        port.set_last_queue(LastQueue::of(notify));
+        if last != first {
+            port.set_last_queue(first);
+        }
     }
 
     /// Applies `act` to a port's event word, if its page exists.

@@ -6,6 +6,7 @@ use abi::{Errno, Port as Number, Result, VcpuId};
 
 use crate::{
     Platform, Ports, Wake,
+    port::Port,
     ports::EventAbi,
     queue::{ARRAY_PAGES, CONTROL_WORDS, ControlBlock, Queues},
     sync::{BUCKET_PORTS, PAGE_WORDS},
@@ -124,13 +125,12 @@ impl<P: Platform> Ports<P> {
     }
 
     /// Clears a port's event for good, with the table locked and the port out of senders' reach.
-    pub(crate) fn clear_pending(&self, table: &Table<P>, number: Number) {
+    #[inline]
+    pub(crate) fn clear_pending(&self, table: &Table<P>, number: Number, port: &Port<P>) {
         match self.event_abi() {
             EventAbi::TwoLevel => self.two_level_clear_pending(number),
             EventAbi::Fifo => table.array.clear_pending(number),
         }
-        if let Some(port) = self.port(number) {
-            port.take_waiting();
-        }
+        port.take_waiting();
     }
 }

@@ -5,11 +5,12 @@
 use alloc::{boxed::Box, sync::Arc};
 
 use abi::{Errno, Port as Number, Result};
+use locks::Guard;
 
 use crate::{
     Platform, Ports, memory,
     port::{Binding, Notify, Port},
-    ports::Bucket,
+    ports::{Bucket, EventAbi},
     queue::EventArray,
     sync::BUCKET_PORTS,
 };
@@ -101,7 +102,31 @@ impl<P: Platform> Table<P> {
 impl<P: Platform> Ports<P> {
     /// The lowest free port; nothing is changed but that its bucket exists. It stays free until [`Self::occupy`].
     /// Errors: `EINVAL` the domain is dying, `ENOSPC` no port left, `ENOMEM`.
+    #[inline(always)]
     pub(crate) fn find_free(&self, table: &mut Table<P>) -> Result<(Number, &Port<P>)> {
+        match self.find_free_once(table) {
+            Some(found) => Ok(found),
+            None => self.find_free_slowly(table),
+        }
+    }
+
+    /// The first port that is not taken, if that is a free one with memory: `None` says that the long way must decide.
+    #[inline(always)]
+    fn find_free_once(&self, table: &Table<P>) -> Option<(Number, &Port<P>)> {
+        let bucket = table.lowest_open;
+        // Behind the last port, and so nothing, where all are taken.
+        let index = (!table.used.get(bucket)? & FULL).trailing_zeros() as usize;
+        let port = self.buckets.get(bucket)?.get()?.get(index)?;
+        let number = Number((bucket * BUCKET_PORTS + index) as u32);
+        let abi = self.event_abi();
+        let may_hang = abi == EventAbi::Fifo && table.array.is_linked(number);
+        let is_free = !table.dying && number.0 <= self.max_port && number.0 < abi.ports() && !may_hang;
+        is_free.then_some((number, port))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_free_slowly(&self, table: &mut Table<P>) -> Result<(Number, &Port<P>)> {
         if table.dying {
             return Err(Errno::EINVAL);
         }
@@ -129,6 +154,7 @@ impl<P: Platform> Ports<P> {
     }
 
     /// Gives a free port its life.
+    #[inline(always)]
     pub(crate) fn occupy(
         &self,
         table: &mut Table<P>,
@@ -142,6 +168,7 @@ impl<P: Platform> Ports<P> {
     }
 
     /// The same, when the caller has the port's lock and writes the binding itself.
+    #[inline]
     pub(crate) fn occupy_locked(&self, table: &mut Table<P>, number: Number, port: &Port<P>, notify: Notify) {
         self.start_queue(number, port, notify);
         port.set_notify(notify);
@@ -150,8 +177,19 @@ impl<P: Platform> Ports<P> {
 
     /// The end of it; the port is out of everybody's reach already.
     pub(crate) fn vacate(&self, table: &mut Table<P>, number: Number, port: &Port<P>) {
-        self.clear_pending(table, number);
-        let mut binding = port.binding.lock();
+        self.vacate_locked(table, number, port, port.binding.lock());
+    }
+
+    /// The same for a port whose senders all take its own lock, which the caller has.
+    #[inline]
+    pub(crate) fn vacate_locked(
+        &self,
+        table: &mut Table<P>,
+        number: Number,
+        port: &Port<P>,
+        mut binding: Guard<'_, Binding<P>>,
+    ) {
+        self.clear_pending(table, number, port);
         table.give_back(number, port.notify());
         port.set_notify(Notify::RESET);
         *binding = Binding::Free;

@@ -42,7 +42,13 @@ impl<P: Platform> Ports<P> {
         if self.event_abi() == EventAbi::Fifo {
             return self.changed_over(number, port);
         }
-        self.two_level_newly_pending(number, port)
+        // The two reasons to do anything for the vCPU, in the order that masking and polling rely on.
+        let is_masked = self.two_level_is_masked(number);
+        full_fence();
+        if is_masked && self.pollers.load(SeqCst) == 0 {
+            return Wake::nobody();
+        }
+        self.two_level_newly_pending(number, port, is_masked)
     }
 
     /// The guest has just changed over to the other ABI, and may have looked at its words for the last time.
@@ -52,12 +58,12 @@ impl<P: Platform> Ports<P> {
     }
 
     #[inline(never)]
-    fn two_level_newly_pending(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
+    fn two_level_newly_pending(self: &Arc<Self>, number: Number, port: &Port<P>, is_masked: bool) -> Wake<P> {
         let vcpu = port.notify().vcpu();
         let Some(slot) = self.vcpu(vcpu) else {
             return Wake::nobody();
         };
-        let upcall = !self.two_level_is_masked(number) && slot.delivery.lock().select(place(number).0);
+        let upcall = !is_masked && slot.delivery.lock().select(place(number).0);
         self.wake_for(vcpu, slot, Raised { newly: true, upcall }, number)
     }
 

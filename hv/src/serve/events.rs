@@ -27,7 +27,11 @@ impl EventHost for Caller<'_> {
         domain::find(domain).map(|domain| Arc::clone(&domain.ports))
     }
 
+    #[inline]
     fn pirqs_of(&self, domain: DomainId) -> DomainPirqs {
+        if domain == self.domain.id {
+            return DomainPirqs::of(self.domain);
+        }
         DomainPirqs::of(domain::find(domain).unwrap_or(self.domain))
     }
 

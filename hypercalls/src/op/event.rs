@@ -45,7 +45,7 @@ pub fn event_channel<H>(host: &H, operation: EventChannelOperation, argument: Gu
 where
     H: EventHost + GuestMemory + Preemption + Policy,
 {
-    match operation {
+    let done = match operation {
         EventChannelOperation::SEND => alone(host, argument, |host, argument| {
             let Send { port } = guest::read(host, argument.cast())?;
             host.wake(host.ports().send(port)?);
@@ -70,8 +70,8 @@ where
             let BindVcpu { port, vcpu } = guest::read(host, argument.cast())?;
             host.ports().bind_vcpu(port, vcpu, &own_pirqs(host))
         }),
-        EventChannelOperation::RESET => reset(host, argument, ResetStart::Fresh),
-        EventChannelOperation::RESET_CONTINUATION => reset(host, argument, ResetStart::Continued),
+        EventChannelOperation::RESET => return reset(host, argument, ResetStart::Fresh),
+        EventChannelOperation::RESET_CONTINUATION => return reset(host, argument, ResetStart::Continued),
         EventChannelOperation::INIT_CONTROL => alone(host, argument.cast(), init_control),
         EventChannelOperation::EXPAND_ARRAY => alone(host, argument, |host, argument| {
             let ExpandArray { array_gfn } = guest::read(host, argument.cast())?;
@@ -81,15 +81,16 @@ where
             let SetPriority { port, priority } = guest::read(host, argument.cast())?;
             host.ports().set_priority(port, priority)
         }),
-        _ => Err(Errno::ENOSYS.into()),
-    }
+        _ => Err(Errno::ENOSYS),
+    };
+    done?;
+    Ok(0)
 }
 
 /// One operation, out of line: none pays for the stack and the registers that another needs.
 #[inline(never)]
-fn alone<H, T>(host: &H, argument: GuestHandle<T>, work: impl FnOnce(&H, GuestHandle<T>) -> Result<()>) -> Reply {
-    work(host, argument)?;
-    Ok(0)
+fn alone<H, T>(host: &H, argument: GuestHandle<T>, work: impl FnOnce(&H, GuestHandle<T>) -> Result<()>) -> Result<()> {
+    work(host, argument)
 }
 
 /// event_channel_op_compat(16): operation and argument in one struct, operations up to unmask. Errors: `EFAULT` unless the
@@ -110,9 +111,14 @@ fn own_pirqs<H: EventHost + Policy>(host: &H) -> H::Pirqs {
     host.pirqs_of(host.caller())
 }
 
-/// The ports of a domain that the caller may act on. Errors: `ESRCH` when it went away.
-fn ports_of_target<H: EventHost>(host: &H, target: Target) -> Result<Arc<Ports<H::Platform>>> {
-    if target.is_caller() { Ok(Arc::clone(host.ports())) } else { host.ports_of(target.id()).ok_or(Errno::ESRCH) }
+/// Does `work` on the ports of a domain that the caller may act on. Errors: `ESRCH` when it went away.
+#[inline]
+fn on_ports<H: EventHost, R>(
+    host: &H,
+    target: Target,
+    work: impl FnOnce(&Arc<Ports<H::Platform>>) -> Result<R>,
+) -> Result<R> {
+    if target.is_caller() { work(host.ports()) } else { work(&host.ports_of(target.id()).ok_or(Errno::ESRCH)?) }
 }
 
 /// Errors: `ESRCH`, `EPERM`, then as [`Ports::alloc_unbound`].
@@ -123,7 +129,7 @@ where
     let mut request = guest::read(host, argument)?;
     let target = authority::target(host, request.domain)?;
     let remote = if request.remote_domain == DomainId::SELF { host.caller() } else { request.remote_domain };
-    request.port = ports_of_target(host, target)?.alloc_unbound(remote)?;
+    request.port = on_ports(host, target, |ports| ports.alloc_unbound(remote))?;
     guest::write(host, argument, &request)
 }
 
@@ -179,7 +185,7 @@ where
 {
     let mut request = guest::read(host, argument)?;
     let target = authority::target(host, request.domain)?;
-    let found = ports_of_target(host, target)?.status(request.port)?;
+    let found = on_ports(host, target, |ports| ports.status(request.port))?;
     request.vcpu = found.vcpu;
     request.status = match found.kind {
         PortKind::Closed => ChannelStatus::CLOSED,
@@ -221,8 +227,8 @@ where
     if !target.is_caller() && !host.is_paused_by_toolstack(target) {
         return Err(Errno::EINVAL.into());
     }
-    let ports = ports_of_target(host, target)?;
-    match ports.reset(start, &host.pirqs_of(target.id()), || host.preempted())? {
+    let pirqs = host.pirqs_of(target.id());
+    match on_ports(host, target, |ports| ports.reset(start, &pirqs, || host.preempted()))? {
         Progress::Done => Ok(0),
         Progress::Preempted => {
             let operation = u64::from(EventChannelOperation::RESET_CONTINUATION.0);
