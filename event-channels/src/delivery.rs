@@ -51,6 +51,7 @@ impl<P: Platform> Ports<P> {
 
     /// Lets the events of a port through again, and delivers one that is pending. Ports that are free, reserved or the
     /// hypervisor's are left alone. Errors: `EINVAL` for an invalid port.
+    #[inline(always)]
     pub fn unmask(self: &Arc<Self>, number: Number) -> Result<Wake<P>> {
         let port = self.valid_port(number)?;
         let binding = port.binding.lock();
@@ -108,6 +109,7 @@ impl<P: Platform> Ports<P> {
 }
 
 /// Whether a port's bits in guest memory mean anything.
+#[inline]
 fn is_usable<P: Platform>(binding: &Binding<P>, notify: Notify) -> bool {
     notify.consumer().is_none() && binding.is_bound()
 }

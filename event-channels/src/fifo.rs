@@ -142,6 +142,7 @@ impl<P: Platform> Ports<P> {
         delivery.queues.as_ref()?.array.word(number).map(act)
     }
 
+    #[inline(never)]
     pub(crate) fn fifo_unmask(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
         match self.with_word(port.notify().vcpu(), number, |word| word.fetch_and(!MASKED, SeqCst)) {
             Some(before) if before & PENDING != 0 => self.fifo_set_pending(number, port),

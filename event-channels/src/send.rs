@@ -32,17 +32,24 @@ impl<P: Platform> Ports<P> {
             return Err(Errno::EINVAL);
         }
         // The two that matter first, rather than a jump table.
-        if let Binding::Interdomain { peer, port: far } = &*binding {
-            return Ok(peer.ports(self).receive(Number(*far)));
-        }
-        if matches!(*binding, Binding::Ipi) {
-            return Ok(self.set_pending(number, port));
-        }
-        if matches!(*binding, Binding::Unbound { .. }) { Ok(Wake::nobody()) } else { Err(Errno::EINVAL) }
+        let (owner, number, port) = if let Binding::Interdomain { peer, port: far } = &*binding {
+            let (owner, far) = (peer.ports(self), Number(*far));
+            match owner.port(far) {
+                Some(port) if port.notify().consumer().is_none() => (owner, far, port),
+                Some(port) => return Ok(owner.tell_consumer(far, port)),
+                None => return Ok(Wake::nobody()),
+            }
+        } else if matches!(*binding, Binding::Ipi) {
+            (self, number, port)
+        } else if matches!(*binding, Binding::Unbound { .. }) {
+            return Ok(Wake::nobody());
+        } else {
+            return Err(Errno::EINVAL);
+        };
+        Ok(owner.set_pending(number, port))
     }
 
     /// An event from the far end, whose lock the caller holds.
-    #[inline]
     pub(crate) fn receive(self: &Arc<Self>, number: Number) -> Wake<P> {
         let Some(port) = self.port(number) else {
             return Wake::nobody();

@@ -57,7 +57,7 @@ impl<P: Platform> Ports<P> {
         self.fifo_set_pending(number, port)
     }
 
-    #[inline(never)]
+    #[inline]
     fn two_level_newly_pending(self: &Arc<Self>, number: Number, port: &Port<P>, is_masked: bool) -> Wake<P> {
         let vcpu = port.notify().vcpu();
         let Some(slot) = self.vcpu(vcpu) else {
@@ -67,6 +67,7 @@ impl<P: Platform> Ports<P> {
         self.wake_for(vcpu, slot, Raised { newly: true, upcall }, number)
     }
 
+    #[inline(always)]
     pub(crate) fn two_level_unmask(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
         let (word, bit) = place(number);
         let Some(mask) = self.shared.mask.get(word) else {
@@ -79,11 +80,17 @@ impl<P: Platform> Ports<P> {
         if !self.two_level_is_pending(number) {
             return Wake::nobody();
         }
+        self.two_level_let_through(number, port)
+    }
+
+    /// A pending event whose mask has just gone.
+    #[inline(never)]
+    fn two_level_let_through(self: &Arc<Self>, number: Number, port: &Port<P>) -> Wake<P> {
         let vcpu = port.notify().vcpu();
         let Some(slot) = self.vcpu(vcpu) else {
             return Wake::nobody();
         };
-        let upcall = slot.delivery.lock().select(word);
+        let upcall = slot.delivery.lock().select(place(number).0);
         self.wake_for(vcpu, slot, Raised { newly: false, upcall }, number)
     }
 
