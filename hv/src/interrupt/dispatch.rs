@@ -22,12 +22,22 @@ pub fn interrupt(vector: u32) {
             flush::answer();
         }
         Vector::SPURIOUS => {}
-        Vector::APIC_ERROR => {
-            local_apic::end_of_interrupt();
-            log::warn!("CPU{}: APIC error", cpu::this().index);
-        }
-        device => device::interrupt(device),
+        Vector::APIC_ERROR => controller_error(),
+        device => of_device(device),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn controller_error() {
+    local_apic::end_of_interrupt();
+    log::warn!("CPU{}: APIC error", cpu::this().index);
+}
+
+/// Out of line, so that the others do not pay for its registers.
+#[inline(never)]
+fn of_device(vector: Vector) {
+    device::interrupt(vector);
 }
 
 /// An NMI: on a machine that has stopped, this CPU stops too; otherwise it is reported.

@@ -125,34 +125,32 @@ pub fn answer() {
     }
 }
 
+/// Whether a CPU has answered all requests up to this one, or takes part no more.
+fn has_answered(other: &Cpu, request: u32) -> bool {
+    other.flush_answers.load(Acquire).wrapping_sub(request) as i32 >= 0 || !other.is_online()
+}
+
 /// Has every CPU of the set drop all its translations; returns when they are gone. This CPU may be in the set.
 pub fn on(set: CpuMask) {
     let this = cpu::this();
-    let mut waiting = 0_u64;
-    let mut targets = [0_u32; 64];
+    let mut asked = CpuMask(0);
     for index in set.present().iter().filter(|&index| index != this.index) {
-        let Some(other) = cpu::by_index(index).filter(|other| other.is_online()) else { continue };
-        request(other);
-        waiting |= 1 << index;
-        if let Some(slot) = targets.get_mut(index) {
-            *slot = other.flush_requests.load(Acquire);
+        if let Some(other) = cpu::by_index(index).filter(|other| other.is_online()) {
+            request(other);
+            asked.0 |= 1 << index;
         }
     }
     if set.contains(this.index) {
         local();
     }
-    while waiting != 0 {
-        for index in CpuMask(waiting).iter() {
-            let done = cpu::by_index(index).is_none_or(|other| {
-                let answered = other.flush_answers.load(Acquire);
-                !other.is_online() || (answered.wrapping_sub(targets.get(index).copied().unwrap_or(0)) as i32) >= 0
-            });
-            if done {
-                waiting &= !(1 << index);
-            }
+    // They all work at once, so it does not matter who is waited for first.
+    for other in asked.iter().filter_map(cpu::by_index) {
+        // Ours or a later one, read once: others may go on asking for as long as they like.
+        let ours = other.flush_requests.load(Acquire);
+        while !has_answered(other, ours) {
+            answer();
+            core::hint::spin_loop();
         }
-        answer();
-        core::hint::spin_loop();
     }
 }
 

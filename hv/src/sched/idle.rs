@@ -3,17 +3,22 @@
 //! The last vCPU stays resident, so that waking it costs no switch; [`super::evict`] sends it away when its state is
 //! wanted elsewhere.
 
-use core::sync::atomic::Ordering::{Acquire, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::{arch::control, cpu, entry::stubs};
 
-/// Halts until an interrupt, unless work waits already.
+/// Halts until an interrupt, unless work waits already. A flush that another CPU asks for changes nothing about who could
+/// run here: when it is answered, the CPU halts again.
 pub fn wait() {
     let this = cpu::this();
     crate::sync::assert_no_locks();
     this.idle.store(true, Release);
-    if this.work.load(Acquire) == 0 {
+    while this.work.load(Acquire) == 0 {
+        let answered = this.flush_answers.load(Relaxed);
         control::wait_for_interrupt();
+        if this.flush_answers.load(Relaxed) == answered {
+            break;
+        }
     }
     this.idle.store(false, Release);
 }
