@@ -16,27 +16,43 @@ use crate::{
     table::GrantTable,
 };
 
-/// What one side of an operation names: an entry of a domain's table, or a frame of the caller's.
+/// What one side of an operation names: an entry of a domain's table, or a frame of the caller's. Two words, which are
+/// compared with every operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Target {
     number: u64,
-    domain: DomainId,
-    is_reference: bool,
+    /// Domain, and above it whether `number` is a reference.
+    kind: u32,
 }
 
 impl Target {
-    #[inline]
+    const REFERENCE: u32 = 1 << 16;
+    /// What no operation names.
+    const NOBODY: Target = Target { number: 0, kind: u32::MAX };
+
+    #[inline(always)]
     fn decode(pointer: &CopyPointer, is_reference: bool) -> Self {
-        // A reference is the low half of the union.
-        let number = if is_reference { pointer.target & u64::from(u32::MAX) } else { pointer.target };
-        Target { number, domain: pointer.domain, is_reference }
+        let domain = u32::from(pointer.domain.0);
+        if is_reference {
+            // A reference is the low half of the union.
+            Target { number: pointer.target & u64::from(u32::MAX), kind: domain | Self::REFERENCE }
+        } else {
+            Target { number: pointer.target, kind: domain }
+        }
+    }
+
+    fn domain(self) -> DomainId {
+        DomainId(self.kind as u16)
+    }
+
+    fn is_reference(self) -> bool {
+        self.kind & Self::REFERENCE != 0
     }
 }
 
 /// A frame that stays what it is, opened for copying. The [`Side`] that has it lets it go.
 struct PinnedFrame<H: Contents> {
     window: H::Window,
-    target: Target,
     frame: Mfn,
     /// What of it may be copied.
     part: Part,
@@ -48,6 +64,8 @@ struct Side<'h, H: Contents> {
     host: &'h H,
     access: Access,
     pinned: Option<PinnedFrame<H>>,
+    /// What names it; [`Target::NOBODY`] without one.
+    target: Target,
     domains: DomainCache<H>,
 }
 
@@ -61,26 +79,27 @@ impl<H: Contents> Drop for Side<'_, H> {
 impl<'h, H: Contents> Side<'h, H> {
     #[inline]
     fn new(host: &'h H, access: Access) -> Self {
-        Self { host, access, pinned: None, domains: DomainCache::default() }
+        Self { host, access, pinned: None, target: Target::NOBODY, domains: DomainCache::default() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn has(&self, target: Target) -> bool {
-        self.pinned.as_ref().is_some_and(|pinned| pinned.target == target)
+        self.target == target
     }
 
     /// Lets go of the frame.
     #[inline]
     fn release(&mut self) {
-        let Some(PinnedFrame { window, target, frame, lender, .. }) = self.pinned.take() else {
+        let target = core::mem::replace(&mut self.target, Target::NOBODY);
+        let Some(PinnedFrame { window, frame, lender, .. }) = self.pinned.take() else {
             return;
         };
         // Closed before the frame is let go.
         drop(window);
-        if self.access == Access::Write || !target.is_reference {
+        if self.access == Access::Write || !target.is_reference() {
             self.host.put(frame, self.access);
         }
-        if target.is_reference {
+        if target.is_reference() {
             unpin(lender.table(self.host), self.host, GrantRef(target.number as u32), Pins::host(self.access));
         }
     }
@@ -92,8 +111,8 @@ impl<'h, H: Contents> Side<'h, H> {
         if self.has(target) {
             return Ok(None);
         }
-        let lender = self.domains.lender(self.host, target.domain).ok_or(GrantStatus::BAD_DOMAIN)?;
-        if target.is_reference || target.domain == DomainId::SELF {
+        let lender = self.domains.lender(self.host, target.domain()).ok_or(GrantStatus::BAD_DOMAIN)?;
+        if target.is_reference() || target.domain() == DomainId::SELF {
             Ok(Some(lender))
         } else {
             Err(GrantStatus::PERMISSION_DENIED)
@@ -104,13 +123,14 @@ impl<'h, H: Contents> Side<'h, H> {
     #[inline(never)]
     fn pin(&mut self, target: Target, lender: Lender<H::Domain>) -> Result<(), GrantStatus> {
         self.release();
-        let (frame, part) = if target.is_reference {
+        let (frame, part) = if target.is_reference() {
             self.pin_entry(lender.table(self.host), GrantRef(target.number as u32))?
         } else {
             (self.host.take(self.host.current(), Gfn(target.number), self.access)?, Part::WHOLE)
         };
         let window = self.host.window(frame, self.access);
-        self.pinned = Some(PinnedFrame { window, target, frame, part, lender });
+        self.pinned = Some(PinnedFrame { window, frame, part, lender });
+        self.target = target;
         Ok(())
     }
 
@@ -174,7 +194,10 @@ impl<'h, H: Contents> CopyBatch<'h, H> {
             return Err(GrantStatus::BAD_COPY_ARG);
         }
         if let (Some(source), Some(destination)) = (&self.source.pinned, &self.destination.pinned) {
-            if !source.part.contains(from_offset, length) || !destination.part.contains(to_offset, length) {
+            let parts = (source.part, destination.part);
+            if parts != (Part::WHOLE, Part::WHOLE)
+                && !(parts.0.contains(from_offset, length) && parts.1.contains(to_offset, length))
+            {
                 return Err(GrantStatus::GENERAL_ERROR);
             }
             self.source.host.copy_bytes(&source.window, from_offset, &destination.window, to_offset, length);

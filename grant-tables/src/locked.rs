@@ -56,7 +56,7 @@ struct Slot<'a> {
 
 impl<P: SharedPage> GrantTable<P> {
     /// Locks the entry of `reference`, if the table has grown that far.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lock(&self, reference: GrantRef) -> Option<LockedEntry<'_>> {
         let slot = self.slot_one(reference)?;
         let active = slot.active.lock();

@@ -284,14 +284,12 @@ impl MapTrack {
 
     /// The claimed parts are gone; frees the handle if they were the last.
     #[inline]
-    pub(crate) fn complete(&self, handle: GrantHandle, parts: Parts, vcpu: VcpuId) {
-        let Some(slot) = self.slot(handle) else {
-            return;
-        };
+    pub(crate) fn complete(&self, (number, handle): (GrantHandle, Handle<'_>), parts: Parts, vcpu: VcpuId) {
+        let slot = handle.slot;
         let gone = parts.0 << LEAVING_SHIFT;
         let before = slot.state.fetch_and(!gone, Ordering::AcqRel);
         if before & !gone & IN_USE == 0 {
-            self.push_chain(self.list_of(vcpu), handle.0, (handle.0, slot));
+            self.push_chain(self.list_of(vcpu), number.0, (number.0, slot));
         }
     }
 

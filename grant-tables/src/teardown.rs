@@ -40,7 +40,7 @@ pub fn release_mappings<H: Host>(host: &H, mapper: &GrantTable<H::Page>, from: G
                 && let Some(frame) = found.claim(part)
             {
                 release(host, mapper, &mut domains, found.mapping, part, frame);
-                maptrack.complete(handle, part, host.vcpu());
+                maptrack.complete((handle, found), part, host.vcpu());
             }
         }
     }

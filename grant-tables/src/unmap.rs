@@ -6,7 +6,7 @@
 //! the caller's array faults half-way, or a panic unwinds.
 
 use abi::{
-    GrantHandle, GrantRef, GuestVirtual, Mfn,
+    GrantHandle, GuestVirtual, Mfn,
     grant_table::{GrantStatus, UnmapAndReplace, UnmapGrantRef},
 };
 
@@ -58,27 +58,19 @@ impl From<&UnmapAndReplace> for UnmapRequest {
 
 /// What phase two owes for one operation.
 #[derive(Clone, Copy)]
-struct Owed {
-    handle: GrantHandle,
-    mapping: Mapping,
+struct Owed<'h> {
+    number: GrantHandle,
+    /// Looked up once, in phase one; it cannot be freed while a part of it leaves.
+    handle: Handle<'h>,
     frame: Mfn,
     parts: Parts,
-}
-
-impl Owed {
-    const NOTHING: Owed = Owed {
-        handle: GrantHandle(0),
-        mapping: Mapping::new(abi::DomainId(0), GrantRef(0), abi::grant_table::MapFlags(0)),
-        frame: Mfn::INVALID,
-        parts: Parts::NONE,
-    };
 }
 
 /// Up to `N` unmap operations that share one flush. `N` of 1 saves setting up a list for single operations.
 #[must_use]
 pub struct UnmapBatch<'h, H: Mappings, const N: usize> {
     host: &'h H,
-    owed: [Owed; N],
+    owed: [Option<Owed<'h>>; N],
     count: usize,
 }
 
@@ -86,7 +78,7 @@ impl<'h, H: Mappings, const N: usize> UnmapBatch<'h, H, N> {
     /// An empty batch of the calling vCPU.
     #[inline]
     pub fn new(host: &'h H) -> Self {
-        Self { host, owed: [Owed::NOTHING; N], count: 0 }
+        Self { host, owed: [const { None }; N], count: 0 }
     }
 
     /// Phase one of an operation. A full batch is finished first.
@@ -101,13 +93,12 @@ impl<'h, H: Mappings, const N: usize> UnmapBatch<'h, H, N> {
         let Some(handle) = self.host.own_table().maptrack().find(request.handle) else {
             return GrantStatus::BAD_HANDLE;
         };
-        let mut owed =
-            Owed { handle: request.handle, mapping: handle.mapping, frame: Mfn::INVALID, parts: Parts::NONE };
+        let mut owed = Owed { number: request.handle, handle, frame: Mfn::INVALID, parts: Parts::NONE };
         let status = self.take_down(request, handle, &mut owed);
         if !owed.parts.is_empty()
             && let Some(place) = self.owed.get_mut(self.count)
         {
-            *place = owed;
+            *place = Some(owed);
             self.count += 1;
         }
         match status {
@@ -117,7 +108,7 @@ impl<'h, H: Mappings, const N: usize> UnmapBatch<'h, H, N> {
     }
 
     #[inline]
-    fn take_down(&self, request: &UnmapRequest, handle: Handle<'_>, owed: &mut Owed) -> Result<(), GrantStatus> {
+    fn take_down(&self, request: &UnmapRequest, handle: Handle<'_>, owed: &mut Owed<'_>) -> Result<(), GrantStatus> {
         let parts = handle.mapping.parts();
         if request.device_bus_address != 0 && parts.contains(Parts::DEVICE) {
             let frame = handle.claim(Parts::DEVICE).ok_or(GrantStatus::BAD_HANDLE)?;
@@ -158,11 +149,11 @@ impl<'h, H: Mappings, const N: usize> UnmapBatch<'h, H, N> {
         let Some(owed) = self.owed.get(..count) else {
             return;
         };
-        if owed.iter().any(|owed| owed.parts.contains(Parts::HOST)) {
+        if owed.iter().flatten().any(|owed| owed.parts.contains(Parts::HOST)) {
             self.host.flush();
         }
         let mut domains = DomainCache::default();
-        for owed in owed {
+        for owed in owed.iter().flatten() {
             settle(self.host, &mut domains, owed);
         }
     }
@@ -170,8 +161,9 @@ impl<'h, H: Mappings, const N: usize> UnmapBatch<'h, H, N> {
 
 /// Gives back what one operation held.
 #[inline]
-fn settle<H: Mappings>(host: &H, domains: &mut DomainCache<H>, owed: &Owed) {
-    let access: Access = owed.mapping.access();
+fn settle<H: Mappings>(host: &H, domains: &mut DomainCache<H>, owed: &Owed<'_>) {
+    let mapping = owed.handle.mapping;
+    let access: Access = mapping.access();
     let mut pins = Pins::default();
     if owed.parts.contains(Parts::HOST) {
         host.put(owed.frame, access);
@@ -182,10 +174,10 @@ fn settle<H: Mappings>(host: &H, domains: &mut DomainCache<H>, owed: &Owed) {
         pins = pins.with(Pins::device(access));
     }
     // The entry's own reference keeps the granting domain findable until here.
-    if let Some(granter) = domains.table(host, owed.mapping.domain()) {
-        unpin(granter, host, owed.mapping.reference(), pins);
+    if let Some(granter) = domains.table(host, mapping.domain()) {
+        unpin(granter, host, mapping.reference(), pins);
     }
-    host.own_table().maptrack().complete(owed.handle, owed.parts, host.vcpu());
+    host.own_table().maptrack().complete((owed.number, owed.handle), owed.parts, host.vcpu());
 }
 
 impl<H: Mappings, const N: usize> Drop for UnmapBatch<'_, H, N> {

@@ -30,6 +30,7 @@ pub const fn grant_entry(frame: Mfn, rights: u64) -> Entry {
 
 type Opened<'h, H> = (OpenFrame<'h, H>, usize);
 
+#[inline(always)]
 fn at_va<'h, H: MmuHost>(
     host: &'h H,
     domain: DomainId,
@@ -41,6 +42,7 @@ fn at_va<'h, H: MmuHost>(
     Ok((opened, slot_of(address, FrameType::L1)))
 }
 
+#[inline(always)]
 fn at_entry<H: MmuHost>(host: &H, domain: DomainId, place: MachineAddress) -> Result<Opened<'_, H>, GrantEntryRefused> {
     if place.0 & 7 != 0 {
         return Err(GrantEntryRefused);
@@ -49,12 +51,14 @@ fn at_entry<H: MmuHost>(host: &H, domain: DomainId, place: MachineAddress) -> Re
     Ok((opened, place.page_offset() / 8))
 }
 
+#[inline(always)]
 fn map<H: MmuHost>((table, slot): Opened<'_, H>, entry: Entry) -> Result<(), GrantEntryRefused> {
     let cell = table.cell(slot).map_err(|_| GrantEntryRefused)?;
     release(table.host(), exchange(cell, entry.adjusted_level_one(), EditMode::Replace));
     Ok(())
 }
 
+#[inline(always)]
 fn replace<H: MmuHost>((table, slot): Opened<'_, H>, is: Entry, by: Entry) -> Result<(), GrantEntryRefused> {
     const COMPARED: u64 = Entry::ADDRESS | Entry::PRESENT | Entry::WRITABLE;
     let cell = table.cell(slot).map_err(|_| GrantEntryRefused)?;
@@ -71,6 +75,7 @@ fn replace<H: MmuHost>((table, slot): Opened<'_, H>, is: Entry, by: Entry) -> Re
 
 /// Puts `entry` where `address` is translated under `root`; what stood there is released. Errors: no level-1 table of
 /// `domain` there; the references stay the caller's.
+#[inline(never)]
 pub fn map_grant_at_va<H: MmuHost>(
     host: &H,
     domain: DomainId,
@@ -93,6 +98,7 @@ pub fn map_grant_at_entry<H: MmuHost>(
 
 /// Clears the entry of `address` if it maps what `entry` maps, with the same right to write. The references are the
 /// caller's again.
+#[inline(never)]
 pub fn unmap_grant_at_va<H: MmuHost>(
     host: &H,
     domain: DomainId,
