@@ -68,7 +68,7 @@ impl<'h, H: MmuHost> OpenFrame<'h, H> {
     }
 
     /// Opens a frame of `owner` that is a level-1 table in use. Errors: `EINVAL`.
-    #[inline]
+    #[inline(always)]
     pub fn open_level_one(host: &'h H, mfn: Mfn, owner: DomainId) -> abi::Result<Self> {
         let frame = get_page(host, mfn, owner)?;
         if !frame.try_get_type(FrameType::L1) {
@@ -113,6 +113,15 @@ impl<'h, H: MmuHost> OpenFrame<'h, H> {
             }
             level => self.write_upper(level, slot, Entry(value), mode),
         }
+    }
+
+    /// The same for what [`Self::open_level_one`] opened. Errors: those of the entry.
+    #[inline(always)]
+    pub fn write_level_one(&self, rules: &EntryRules, slot: usize, value: u64, mode: EditMode) -> abi::Result<()> {
+        if self.kind != FrameType::L1 {
+            return Err(Errno::EINVAL);
+        }
+        level_one::edit(self.host, rules, self.cell(slot)?, Entry(value), mode)
     }
 
     #[inline(never)]

@@ -34,6 +34,7 @@ const ALL_ONES: Mfn = Mfn(Entry::ADDRESS >> 12);
 
 impl EntryRules {
     /// Rules for tables of `table_owner` that map frames of `frame_owner`.
+    #[inline(always)]
     pub fn new<H: MmuHost>(host: &H, table_owner: DomainId, frame_owner: DomainId) -> Self {
         let forbidden = if host.may_set_memory_types(table_owner) { 0 } else { Entry::CACHE };
         Self { table_owner, frame_owner, forbidden }
@@ -172,7 +173,7 @@ fn segment_unmapped<H: MmuHost>(host: &H, mfn: Mfn, frame: &FrameInfo) {
 
 /// Replaces an entry of a level-1 table on which the caller holds a type reference. Errors: as [`acquire`]; the entry
 /// is then unchanged.
-#[inline]
+#[inline(always)]
 pub(crate) fn edit<H: MmuHost>(
     host: &H,
     rules: &EntryRules,

@@ -89,6 +89,14 @@ impl TypeWord {
         FrameType::from_bits(self.0 >> Self::TYPE_SHIFT)
     }
 
+    /// Whether the type is a page table of any level, in one comparison.
+    #[inline(always)]
+    pub(crate) const fn is_table(self) -> bool {
+        const FIRST: u64 = TypeWord::new(FrameType::L1, 0).0;
+        const LEVELS: u64 = TypeWord::new(FrameType::L4, 0).0;
+        self.0.wrapping_sub(FIRST) < LEVELS
+    }
+
     #[inline(always)]
     pub(crate) const fn frame_type_is_segment(self) -> bool {
         self.0 >> Self::TYPE_SHIFT == FrameType::Segment as u64

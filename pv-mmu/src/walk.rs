@@ -22,7 +22,7 @@ pub const fn is_hypervisor_slot(slot: usize) -> bool {
 /// contents may name a frame number without memory behind it.
 #[inline]
 fn read<H: MmuHost>(host: &H, table: Mfn, slot: usize) -> Option<Entry> {
-    if !host.frames().get(table)?.type_word().frame_type().is_table() {
+    if !host.frames().get(table)?.type_word().is_table() {
         return None;
     }
     let table = host.table(table);

@@ -22,6 +22,19 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Machine;
 
+impl Machine {
+    /// A frame without references goes back to the free ones; `owner` finds whose account it is on.
+    #[inline]
+    pub fn release(frame: Mfn, owner: impl FnOnce() -> Option<&'static domain::Domain>) {
+        let charged = frame_table::frames().get(frame).is_some_and(|info| !info.reference().is_xen_heap());
+        if charged && let Some(domain) = owner() {
+            domain.release_frame();
+        }
+        machine_to_physical::invalidate(frame);
+        super::recycle::put(frame);
+    }
+}
+
 impl MmuHost for Machine {
     type Table<'a> = &'static PageTable;
 
@@ -115,12 +128,7 @@ impl MmuHost for Machine {
     }
 
     fn release_frame(&self, frame: Mfn, owner: DomainId) {
-        let charged = frame_table::frames().get(frame).is_some_and(|info| !info.reference().is_xen_heap());
-        if charged && let Some(domain) = domain::find(owner) {
-            domain.release_frame();
-        }
-        machine_to_physical::invalidate(frame);
-        super::recycle::put(frame);
+        Self::release(frame, || domain::find(owner));
     }
 
     fn drops(&self) -> &DropQueue {

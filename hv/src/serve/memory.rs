@@ -42,6 +42,16 @@ pub(super) fn named(target: Target) -> Result<&'static Domain> {
     Ok(domain)
 }
 
+/// The domain that the caller named, which mostly is its own and is not looked up then. Errors: `ESRCH`.
+#[inline]
+fn named_by(caller: &Caller<'_>, target: Target) -> Result<&'static Domain> {
+    if !target.is_caller() {
+        return named(target);
+    }
+    hit(Point::NAMED);
+    Ok(caller.domain)
+}
+
 /// The same, if it is not going away. Errors: `ESRCH`.
 pub(super) fn living(target: Target) -> Result<&'static Domain> {
     named(target).and_then(|domain| if domain.is_dying() { Err(Errno::ESRCH) } else { Ok(domain) })
@@ -101,7 +111,10 @@ impl ReservationHost for Caller<'_> {
     }
 
     fn extent_allocate(&mut self, target: Target, order: u32, placement: Placement) -> Result<Mfn> {
-        let domain = living(target)?;
+        let domain = named_by(self, target)?;
+        if domain.is_dying() {
+            return Err(Errno::ESRCH);
+        }
         let order = block_order(order)?;
         let count = 1 << order.0;
         domain.memory.charge(count)?;
@@ -125,24 +138,24 @@ impl ReservationHost for Caller<'_> {
         for offset in 0..1 << order {
             let frame = Mfn(first.0 + offset);
             // Held, because another vCPU may give the frame back: a free frame must have no entry.
-            if let Ok(info) = get_page(&Machine, frame, target.id()) {
+            if let Ok(info) = get_page(&*self, frame, target.id()) {
                 machine_to_physical::set(frame, at.0.wrapping_add(offset));
-                put_page(&Machine, frame, info);
+                put_page(&*self, frame, info);
             }
         }
     }
 
     fn frame_release(&mut self, target: Target, frame: Mfn) -> Result<()> {
-        let domain = named(target)?;
+        let domain = named_by(self, target)?;
         // A pinned table may leave its lower tables to be dropped later, and there is room for one table's only.
-        while finish_drops(&Machine).is_err() {}
+        while finish_drops(&*self).is_err() {}
         // An error says that it is not pinned.
-        let _ = unpin(&Machine, frame, domain.id);
-        release_allocation(&Machine, frame, domain.id).or_else(|_| {
+        let _ = unpin(&*self, frame, domain.id);
+        release_allocation(&*self, frame, domain.id).or_else(|_| {
             // Given back before and still in use, or one the hypervisor shares with the guest and keeps: there is nothing
             // left to do, and so nothing to complain of.
-            let info = get_page(&Machine, frame, domain.id)?;
-            put_page(&Machine, frame, info);
+            let info = get_page(&*self, frame, domain.id)?;
+            put_page(&*self, frame, info);
             Ok(())
         })
     }

@@ -4,7 +4,7 @@ use abi::{DomainId, Mfn, Result};
 use pv_mmu::{DropQueue, Frames, IoAccess, MmuHost, PageTable};
 
 use super::Caller;
-use crate::memory::mmu::Machine;
+use crate::{domain, memory::mmu::Machine};
 
 impl MmuHost for Caller<'_> {
     type Table<'a>
@@ -60,9 +60,9 @@ impl MmuHost for Caller<'_> {
         Machine.descriptor_page_unmapped(frame, owner);
     }
 
-    #[inline]
+    #[inline(always)]
     fn may_set_memory_types(&self, domain: DomainId) -> bool {
-        Machine.may_set_memory_types(domain)
+        if domain == self.domain.id { self.domain.rights.has_io() } else { Machine.may_set_memory_types(domain) }
     }
 
     fn allows_linear_tables(&self) -> bool {
@@ -78,7 +78,7 @@ impl MmuHost for Caller<'_> {
     }
 
     fn release_frame(&self, frame: Mfn, owner: DomainId) {
-        Machine.release_frame(frame, owner);
+        Machine::release(frame, || if owner == self.domain.id { Some(self.domain) } else { domain::find(owner) });
     }
 
     #[inline(always)]

@@ -73,8 +73,17 @@ impl<T: FromBytes + IntoBytes> Batch<T> {
     }
 
     /// Reports how many requests were done, and ends the call or arranges for it to go on.
-    #[inline]
-    pub(super) fn end<H: MmuCalls>(self, host: &H, done: u32, outcome: Step) -> Reply {
+    #[inline(always)]
+    pub(super) fn end<H: MmuCalls>(&self, host: &H, done: u32, outcome: Step) -> Reply {
+        // Nothing to report and nothing left over.
+        if outcome.is_ok() && self.done_out.is_null() && host.drops().is_empty() {
+            return Ok(0);
+        }
+        self.report(host, done, outcome)
+    }
+
+    #[inline(never)]
+    fn report<H: MmuCalls>(&self, host: &H, done: u32, outcome: Step) -> Reply {
         if !self.done_out.is_null() {
             // A count that cannot be stored does not change the result.
             let _ = guest::write(host, self.done_out, &self.done_before.wrapping_add(done));

@@ -35,7 +35,8 @@ pub fn mmuext_op<H: MmuCalls>(
         return Err(Errno::EINVAL.into());
     }
     may_use(host, owner)?;
-    let mut extended = Extended { host, owner, owed: Owed::default() };
+    let extended = Extended { host, owner, is_own: owner == host.caller() };
+    let mut owed = Owed::default();
     let mut done = 0;
     let outcome = loop {
         if done == batch.count {
@@ -44,59 +45,67 @@ pub fn mmuext_op<H: MmuCalls>(
         if batch.must_stop(host, done) {
             break Err(Stop::Preempted);
         }
-        if let Err(stop) = batch.request(host, done).and_then(|request| extended.apply(request)) {
+        if let Err(stop) = batch.request(host, done).and_then(|request| extended.apply(&mut owed, request)) {
             break Err(stop);
         }
         done += 1;
     };
-    extended.owed.pay(host);
+    owed.pay(host);
     batch.end(host, done, outcome)
 }
 
 struct Extended<'h, H: MmuCalls> {
     host: &'h H,
     owner: DomainId,
-    owed: Owed,
+    is_own: bool,
 }
 
 impl<H: MmuCalls> Extended<'_, H> {
-    #[inline]
-    fn apply(&mut self, request: MmuextOp) -> Step {
+    /// One request. Those that few make, or that take long, are out of line: the loop keeps its values in registers.
+    #[inline(always)]
+    fn apply(&self, owed: &mut Owed, request: MmuextOp) -> Step {
+        if !self.is_own && is_for_self(request.command) {
+            return Err(Stop::Errno(Errno::EPERM));
+        }
+        let page = || page_scope(request.linear_address());
         match request.command {
             MmuextCommand::PIN_L1_TABLE => self.pin(request.mfn(), FrameType::L1),
             MmuextCommand::PIN_L2_TABLE => self.pin(request.mfn(), FrameType::L2),
             MmuextCommand::PIN_L3_TABLE => self.pin(request.mfn(), FrameType::L3),
             MmuextCommand::PIN_L4_TABLE => self.pin(request.mfn(), FrameType::L4),
-            MmuextCommand::UNPIN_TABLE => Ok(pv_mmu::unpin(self.host, request.mfn(), self.owner)?),
+            MmuextCommand::UNPIN_TABLE => self.unpin(request.mfn()),
             MmuextCommand::CLEAR_PAGE => Ok(self.overwrite(request.mfn(), None)?),
             MmuextCommand::COPY_PAGE => Ok(self.overwrite(request.mfn(), Some(request.source_mfn()))?),
             MmuextCommand::MARK_SUPER | MmuextCommand::UNMARK_SUPER => Err(Stop::Errno(Errno::EOPNOTSUPP)),
-            command if !is_for_self(command) => Err(Stop::Errno(Errno::ENOSYS)),
-            _ if self.owner != self.host.caller() => Err(Stop::Errno(Errno::EPERM)),
             MmuextCommand::NEW_BASEPTR => self.new_kernel_root(request.mfn()),
             MmuextCommand::NEW_USER_BASEPTR => self.new_user_root(request.mfn()),
-            _ => Ok(self.apply_to_self(request)?),
+            MmuextCommand::TLB_FLUSH_LOCAL => owe(Some(FlushScope::Everything), |all| owed.local(all)),
+            MmuextCommand::TLB_FLUSH_ALL => owe(Some(FlushScope::Everything), |all| owed.domain(all)),
+            MmuextCommand::TLB_FLUSH_MULTI => self.flush_vcpus(request, FlushScope::Everything),
+            MmuextCommand::INVLPG_LOCAL => owe(page(), |page| owed.local(page)),
+            MmuextCommand::INVLPG_ALL => owe(page(), |page| owed.domain(page)),
+            // The bitmap is looked at even where the address has no translation to lose.
+            MmuextCommand::INVLPG_MULTI => self.flush_vcpus(request, page().unwrap_or(FlushScope::Everything)),
+            MmuextCommand::FLUSH_CACHE => self.flush_cache(Errno::EACCES, H::flush_cache_local),
+            MmuextCommand::FLUSH_CACHE_GLOBAL => self.flush_cache(Errno::EINVAL, H::flush_cache_everywhere),
+            MmuextCommand::SET_LDT => Ok(self.set_ldt(request.linear_address(), request.entries())?),
+            _ => Err(Stop::Errno(Errno::ENOSYS)),
         }
     }
 
-    /// Requests about the calling vCPU that cannot be preempted.
-    fn apply_to_self(&mut self, request: MmuextOp) -> Result<()> {
-        let page = || page_scope(request.linear_address());
-        match request.command {
-            MmuextCommand::TLB_FLUSH_LOCAL => self.owed.local(FlushScope::Everything),
-            MmuextCommand::TLB_FLUSH_ALL => self.owed.domain(FlushScope::Everything),
-            MmuextCommand::TLB_FLUSH_MULTI => self.flush_vcpus(request, FlushScope::Everything)?,
-            MmuextCommand::INVLPG_LOCAL => page().into_iter().for_each(|page| self.owed.local(page)),
-            MmuextCommand::INVLPG_ALL => page().into_iter().for_each(|page| self.owed.domain(page)),
-            // The bitmap is looked at even where the address has no translation to lose.
-            MmuextCommand::INVLPG_MULTI => self.flush_vcpus(request, page().unwrap_or(FlushScope::Everything))?,
-            MmuextCommand::FLUSH_CACHE if !self.host.may_flush_caches() => return Err(Errno::EACCES),
-            MmuextCommand::FLUSH_CACHE => self.host.flush_cache_local(),
-            MmuextCommand::FLUSH_CACHE_GLOBAL if !self.host.may_flush_caches() => return Err(Errno::EINVAL),
-            MmuextCommand::FLUSH_CACHE_GLOBAL => self.host.flush_cache_everywhere(),
-            _ => return self.set_ldt(request.linear_address(), request.entries()),
+    /// Errors: `refused` for a domain without I/O memory.
+    #[inline(never)]
+    fn flush_cache(&self, refused: Errno, flush: impl Fn(&H)) -> Step {
+        if !self.host.may_flush_caches() {
+            return Err(Stop::Errno(refused));
         }
+        flush(self.host);
         Ok(())
+    }
+
+    #[inline(never)]
+    fn unpin(&self, mfn: Mfn) -> Step {
+        Ok(pv_mmu::unpin(self.host, mfn, self.owner)?)
     }
 
     #[inline(never)]
@@ -104,16 +113,21 @@ impl<H: MmuCalls> Extended<'_, H> {
         pv_mmu::pin(self.host, mfn, self.owner, level)
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn new_kernel_root(&self, root: Mfn) -> Step {
-        let old = self.host.kernel_root();
-        if old != root {
-            pv_mmu::acquire_root(self.host, root, self.owner)?;
+        if root != self.host.kernel_root() {
+            return self.change_kernel_root(root);
         }
         self.host.load_kernel_root(root);
-        if old != root {
-            pv_mmu::release_root(self.host, old);
-        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn change_kernel_root(&self, root: Mfn) -> Step {
+        let old = self.host.kernel_root();
+        pv_mmu::acquire_root(self.host, root, self.owner)?;
+        self.host.load_kernel_root(root);
+        pv_mmu::release_root(self.host, old);
         Ok(())
     }
 
@@ -135,8 +149,9 @@ impl<H: MmuCalls> Extended<'_, H> {
     }
 
     /// Errors: `EINVAL` for a bitmap that cannot be read, where update_va_mapping says `EFAULT`.
-    fn flush_vcpus(&self, request: MmuextOp, scope: FlushScope) -> Result<()> {
-        vcpus(self.host, request.vcpu_mask(), scope).map_err(|_| Errno::EINVAL)
+    #[inline(never)]
+    fn flush_vcpus(&self, request: MmuextOp, scope: FlushScope) -> Step {
+        vcpus(self.host, request.vcpu_mask(), scope).map_err(|_| Stop::Errno(Errno::EINVAL))
     }
 
     /// No entries may be anywhere.
@@ -174,6 +189,15 @@ impl<H: MmuCalls> Extended<'_, H> {
         pv_mmu::put_page_and_type(self.host, to, frame);
         Ok(())
     }
+}
+
+/// Notes a flush, if there is anything to flush.
+#[inline(always)]
+fn owe(scope: Option<FlushScope>, note: impl FnOnce(FlushScope)) -> Step {
+    if let Some(scope) = scope {
+        note(scope);
+    }
+    Ok(())
 }
 
 /// Requests that act on the calling vCPU or its domain only.

@@ -3,7 +3,7 @@
 
 use abi::mmu::UpdateFlags;
 use abi::{DomainId, Errno, GuestHandle, GuestVirtual, Result};
-use pv_mmu::{EditMode, EntryRules, FrameType, OpenFrame, Stop};
+use pv_mmu::{EditMode, EntryRules, FrameType, OpenFrame};
 
 use super::{
     MmuCalls,
@@ -45,12 +45,7 @@ fn update<H: MmuCalls>(host: &H, address: GuestVirtual, value: u64, frame_owner:
     let table = pv_mmu::walk_to_level_one(host, host.kernel_root(), address).ok_or(Errno::EINVAL)?;
     let table = OpenFrame::open_level_one(host, table, caller)?;
     let rules = EntryRules::new(host, caller, frame_owner);
-    match table.write(&rules, pv_mmu::slot_of(address, FrameType::L1), value, EditMode::Replace) {
-        Ok(()) => Ok(()),
-        Err(Stop::Errno(errno)) => Err(errno),
-        // Entries of level 1 are never preempted.
-        Err(Stop::Preempted) => Err(Errno::EINVAL),
-    }
+    table.write_level_one(&rules, pv_mmu::slot_of(address, FrameType::L1), value, EditMode::Replace)
 }
 
 fn flush<H: MmuCalls>(host: &H, address: GuestVirtual, flags: UpdateFlags) -> Result<()> {
