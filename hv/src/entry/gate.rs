@@ -81,7 +81,7 @@ fn upcall(caller: &mut Caller<'_>) {
     hit(Point::UPCALL);
     let (cpu, registers, mut context) = caller.split();
     if let Err(crash) = bounce::event(cpu, registers, &mut context) {
-        caller.crash(crash.reason());
+        caller.give_up(crash);
     }
 }
 
@@ -105,7 +105,7 @@ fn pending(caller: &mut Caller<'_>) {
             // A blocked one waits; the gate tries again at each pass until the handler has returned by iret.
             Ok(Delivery::Blocked) => drop(caller.vcpu.note(PendingWork::NMI)),
             Ok(Delivery::Entered | Delivery::Dropped) => {}
-            Err(crash) => caller.crash(crash.reason()),
+            Err(crash) => caller.give_up(crash),
         }
     }
 }

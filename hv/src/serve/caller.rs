@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "takes the current vCPU's state")]
 
-use pv_cpu::{registers::Registers, vcpu::VirtualCpu};
+use pv_cpu::{bounce::Crash, registers::Registers, vcpu::VirtualCpu};
 
 use super::guest_context::Context;
 use crate::{
@@ -47,6 +47,13 @@ impl<'a> Caller<'a> {
     pub fn split(&mut self) -> (&mut VirtualCpu, &mut Registers, Context<'_>) {
         let context = Context::new(self.vcpu, &self.state.kernel_root, &self.state.user_root);
         (&mut self.state.virtual_cpu, self.registers, context)
+    }
+
+    /// Crashes the domain because its handlers could not be entered.
+    #[cold]
+    #[inline(never)]
+    pub fn give_up(&mut self, crash: Crash) {
+        self.crash(crash.reason());
     }
 
     /// Crashes the domain: prints why and where, then stops all its vCPUs.

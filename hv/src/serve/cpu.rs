@@ -23,13 +23,14 @@ impl CpuHost for Caller<'_> {
         debug::load(&self.state.virtual_cpu.debug);
     }
 
-    #[inline]
+    #[inline(always)]
     fn set_base(&mut self, which: Base, address: u64) {
-        match which {
-            Base::Fs => segments::set_fs_base(address),
-            Base::GsKernel => segments::set_gs_base(address),
-            Base::GsUser => segments::set_kernel_gs_base(address),
-        }
+        let base = match which {
+            Base::Fs => segments::Base::Fs,
+            Base::GsKernel => segments::Base::Gs,
+            Base::GsUser => segments::Base::KernelGs,
+        };
+        segments::set_base(base, address);
     }
 
     fn load_user_gs(&mut self, selector: u16) {

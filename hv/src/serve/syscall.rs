@@ -20,7 +20,7 @@ pub fn hypercall(caller: &mut Caller<'_>) {
 fn pass_on(caller: &mut Caller<'_>, call: SystemCall) {
     let (cpu, registers, mut context) = caller.split();
     if let Err(crash) = bounce::system_call(cpu, registers, &mut context, call) {
-        caller.crash(crash.reason());
+        caller.give_up(crash);
     }
 }
 

@@ -39,7 +39,7 @@ pub fn exception(caller: &mut Caller<'_>) {
 fn int_80(caller: &mut Caller<'_>) {
     let (cpu, registers, mut context) = caller.split();
     if let Err(crash) = bounce::int_80(cpu, registers, &mut context) {
-        caller.crash(crash.reason());
+        caller.give_up(crash);
     }
 }
 
@@ -48,7 +48,7 @@ fn int_80(caller: &mut Caller<'_>) {
 pub fn raise(caller: &mut Caller<'_>, vector: Vector, error_code: u32) {
     let (cpu, registers, mut context) = caller.split();
     if let Err(crash) = bounce::exception(cpu, registers, &mut context, vector, error_code) {
-        caller.crash(crash.reason());
+        caller.give_up(crash);
     }
 }
 
@@ -57,7 +57,7 @@ pub fn raise(caller: &mut Caller<'_>, vector: Vector, error_code: u32) {
 pub fn raise_page_fault(caller: &mut Caller<'_>, error_code: u32) {
     let (cpu, registers, mut context) = caller.split();
     if let Err(crash) = bounce::exception(cpu, registers, &mut context, Vector::PAGE_FAULT, error_code) {
-        caller.crash(crash.reason());
+        caller.give_up(crash);
     }
 }
 
@@ -77,7 +77,7 @@ fn finish(caller: &mut Caller<'_>, outcome: Emulation) {
 fn raise_debug(caller: &mut Caller<'_>, causes: u64) {
     let (cpu, registers, mut context) = caller.split();
     if let Err(crash) = bounce::debug(cpu, registers, &mut context, causes) {
-        caller.crash(crash.reason());
+        caller.give_up(crash);
     }
 }
 
@@ -91,7 +91,7 @@ fn general_protection(caller: &mut Caller<'_>, error_code: u32) {
     }
     let (cpu, registers, mut context) = caller.split();
     if let Err(crash) = bounce::software_interrupt(cpu, registers, &mut context, error_code) {
-        caller.crash(crash.reason());
+        caller.give_up(crash);
     }
 }
 

@@ -262,19 +262,19 @@ pub const SEGMENT_ROWS: &[Row] = rows!(SegmentBase { works: FS GS_USER GS_KERNEL
 /// set_segment_base(25). Errors: `EINVAL` for a non-canonical base or an unknown register; a selector never fails.
 #[inline(always)]
 pub fn set_segment_base(host: &mut impl CpuHost, which: SegmentBase, value: u64) -> Reply {
+    if which == SegmentBase::GS_USER_SELECTOR {
+        host.load_user_gs(user_gs_selector(value as u16));
+        return Ok(0);
+    }
+    if !GuestVirtual(value).is_canonical() {
+        return Err(Errno::EINVAL.into());
+    }
     let base = match which {
         SegmentBase::FS => Base::Fs,
         SegmentBase::GS_USER => Base::GsUser,
         SegmentBase::GS_KERNEL => Base::GsKernel,
-        SegmentBase::GS_USER_SELECTOR => {
-            host.load_user_gs(user_gs_selector(value as u16));
-            return Ok(0);
-        }
         _ => return Err(Errno::EINVAL.into()),
     };
-    if !GuestVirtual(value).is_canonical() {
-        return Err(Errno::EINVAL.into());
-    }
     host.set_base(base, value);
     Ok(0)
 }
