@@ -20,6 +20,7 @@ use locks::{Level, Lock};
 use super::{Domain, list, virqs};
 use crate::{
     cpu::{self, Work},
+    memory::heap,
     sched::wake,
 };
 
@@ -61,6 +62,9 @@ impl Chain {
 
 /// Whether some domain may have come to its end.
 static IS_ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the heap may have pages that it needs no more.
+static HAS_SPARE: AtomicBool = AtomicBool::new(false);
 
 /// Records on their way out.
 struct Retired {
@@ -120,10 +124,25 @@ fn reap() {
     }
 }
 
+/// Gives back what memory the freed records had, a batch at a time. Context: no lock held.
+fn shrink() {
+    if heap::give_back() {
+        shrink_soon();
+    }
+}
+
+fn shrink_soon() {
+    HAS_SPARE.store(true, Release);
+    cpu::this().raise(Work::PASS);
+}
+
 /// This CPU has no reference to any domain now but its resident vCPU's. Context: the gate or the idle loop, no lock held.
 pub fn passed() {
     if IS_ENDED.swap(false, AcqRel) {
         reap();
+    }
+    if HAS_SPARE.swap(false, AcqRel) {
+        shrink();
     }
     let own = 1 << cpu::this().index;
     let (gone, awaited) = {
@@ -139,6 +158,7 @@ pub fn passed() {
     };
     // SAFETY: 1. withdrawn from the list before every CPU passed here; vCPUs of theirs are resident nowhere (`retire`).
     unsafe { gone.free() };
+    shrink_soon();
     ask(awaited);
 }
 

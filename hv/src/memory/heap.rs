@@ -1,6 +1,7 @@
 //! The byte heap: the global allocator, two arenas of virtual address space that grow by mapped pages.
 //!
-//! The permanent arena holds the hypervisor's objects and grows by a few pages. The temporary one serves dom0's construction
+//! The permanent arena holds the hypervisor's objects, grows by a few pages, and gives back what lies behind the last object
+//! when a domain's record has gone. The temporary one serves dom0's construction
 //! (decompressors want up to 130 MiB), grows by large pages and is given back whole. Which arena allocates is a switch that only boot uses; which arena frees is
 //! told by the address. Lock: [`Level::Heap`].
 
@@ -72,6 +73,26 @@ impl Arena {
         };
     }
 
+    /// Gives up to [`physical::BATCH`] pages behind the last object back; whether there are more.
+    ///
+    /// Waits for the other CPUs to forget them, under this lock (docs/locking.md, rule 4): nobody may grow the arena into
+    /// addresses that are still translated to what was there.
+    fn give_back(&mut self) -> bool {
+        let Some(heap_end) = self.heap_end else { return false };
+        // SAFETY: 1. the end is talc's own.
+        let reserved = unsafe { self.talc.reserved(heap_end) }.up_to.as_ptr() as u64;
+        let least = self.base + (reserved - self.base).next_multiple_of(GROWTH);
+        let target = least.max(self.mapped_end.saturating_sub((physical::BATCH as u64) << 12));
+        if target >= self.mapped_end {
+            return false;
+        }
+        // SAFETY: 1. the end is talc's own; it keeps off what lies above the new one.
+        self.heap_end = unsafe { self.talc.truncate(heap_end, target as *mut u8) };
+        physical::unmap_heap_pages(target, self.mapped_end);
+        self.mapped_end = target;
+        target > least
+    }
+
     fn allocate(&mut self, layout: Layout) -> *mut u8 {
         for _ in 0..2 {
             // SAFETY: `GlobalAlloc` callers pass layouts of non-zero size.
@@ -134,6 +155,13 @@ unsafe impl GlobalAlloc for Heap {
         // SAFETY: the caller passes what `alloc` returned and its layout; the address chose the arena it came from.
         unsafe { arena.talc.deallocate(pointer, layout) };
     }
+}
+
+/// Gives a batch of pages back that the hypervisor's objects need no more; whether there are more of them.
+///
+/// Context: no lock held that another CPU waits for without answering flushes.
+pub fn give_back() -> bool {
+    HEAP.permanent.lock().give_back()
 }
 
 /// Bytes in use on the permanent heap; the audit compares it before and after a domain's life.

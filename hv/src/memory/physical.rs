@@ -9,7 +9,7 @@ use frame_allocator::{FrameAllocator, Order};
 use locks::{Level, Lock};
 
 use super::{boot_frames::BootFrames, entry, frame_table, heap, layout, tables, window};
-use crate::arch::control;
+use crate::{arch::control, interrupt::flush};
 
 /// Who hands out frames: nobody, the boot ranges, then the allocator.
 #[expect(clippy::large_enum_variant, reason = "there is one, in static memory; the heap comes later than the frames")]
@@ -121,6 +121,25 @@ pub fn map_heap(address: u64, size: tables::Size) -> Result<()> {
     let target = block.address().0;
     tables::map(root(), address, target, size, heap::RIGHTS, &mut allocate_zeroed)
         .inspect_err(|_| free(block, size.order()))
+}
+
+/// How many pages [`unmap_heap_pages`] takes at a time.
+pub const BATCH: usize = 64;
+
+/// Unmaps pages of the heap from `start` to `end`, [`BATCH`] at most, has every CPU forget them and gives their memory back.
+///
+/// Context: nothing lives there, and nobody maps anything there meanwhile (the heap's lock).
+pub fn unmap_heap_pages(start: u64, end: u64) {
+    let mut frames = [Mfn::INVALID; BATCH];
+    for (slot, address) in frames.iter_mut().zip((start..end).step_by(4096)) {
+        if let Some(old) = tables::unmap(root(), address, tables::Size::Page) {
+            *slot = entry::frame(old);
+        }
+    }
+    flush::on(flush::CpuMask(u64::MAX));
+    for frame in frames.into_iter().filter(|&frame| frame != Mfn::INVALID) {
+        free(frame, Order(0));
+    }
 }
 
 /// Unmaps a page of the heap and gives its memory back. Context: boot CPU, no other running.
