@@ -336,6 +336,16 @@ wire! {
         pub size: u64 = "size",
     }
 
+    /// set_llc_colors: which parts of the last-level cache a domain's memory may lie in. Came with Xen 4.20.
+    pub struct SetCacheColors = "struct xen_domctl_set_llc_colors @4.20", 16 {
+        /// How many.
+        pub count: u32 = "num_llc_colors",
+        /// Zero.
+        pub pad: u32 = "pad",
+        /// Which.
+        pub colors: GuestHandle<u32> = "llc_colors",
+    }
+
     /// assign_device, test_assign_device, deassign_device for PCI.
     pub struct AssignDevice = "struct xen_domctl_assign_device", 24 {
         /// 0: PCI.

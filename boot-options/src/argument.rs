@@ -64,6 +64,13 @@ impl<'a> Argument<'a> {
         number::number32(text).ok_or(BadValue(text))
     }
 
+    /// The option as a version of Xen whose toolstack is served: `4.17` to `4.22`; the number behind the dot.
+    pub(crate) fn minor_version(&self) -> Parsed<'a, u32> {
+        let text = self.text()?;
+        let minor = text.strip_prefix("4.").and_then(number::number32).ok_or(BadValue(text))?;
+        if (17..=22).contains(&minor) { Ok(minor) } else { Err(BadValue(text)) }
+    }
+
     /// The option as a size in bytes.
     pub(crate) fn size(&self) -> Parsed<'a, u64> {
         let text = self.text()?;

@@ -33,6 +33,8 @@ pub struct BootOptions<'a> {
     pub acpi: &'a str,
     /// Value of `sched=`; empty if not given.
     pub scheduler: &'a str,
+    /// Minor version of the Xen 4 that callers are told to be on (`xen-version=4.20`); `None` if not given.
+    pub minor_version: Option<u32>,
 }
 
 impl BootOptions<'_> {
@@ -49,6 +51,7 @@ impl BootOptions<'_> {
         pv_linear_tables: true,
         acpi: "",
         scheduler: "",
+        minor_version: None,
     };
 }
 

@@ -81,6 +81,11 @@ pub(crate) const OPTIONS: &[(&str, Apply)] = &[
         options.cpu.x2apic_physical = Some(argument.truth()?);
         Ok(())
     }),
+    // Our own: Xen has one version only.
+    ("xen-version", |options, argument| {
+        options.minor_version = Some(argument.minor_version()?);
+        Ok(())
+    }),
 ];
 
 fn flag<'a>(target: &mut bool, argument: Argument<'a>) -> Parsed<'a> {

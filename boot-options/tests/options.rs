@@ -329,6 +329,14 @@ fn cpus_and_clocks() {
 }
 
 #[test]
+fn the_version_to_answer_with() {
+    assert_eq!((good("").minor_version, good("xen-version=4.20").minor_version), (None, Some(20)));
+    for value in ["4.16", "4.23", "4.", "4", "5.17", "20", "", "4.20-rc", "4.020"] {
+        assert_eq!(complaint(&format!("xen-version={value}")), bad("xen-version", value));
+    }
+}
+
+#[test]
 fn grant_tables() {
     let grants =
         good("gnttab_max_frames=32 gnttab_max_maptrack_frames=0x100 gnttab=max-ver:2,transitive,no-transfer").grants;

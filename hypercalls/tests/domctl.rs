@@ -6,7 +6,7 @@ mod common;
 use abi::domctl::{Domctl, DomctlOperation as Op};
 use abi::domctl_domain::{
     Bitmap, CreateDomain, CreateDomain17, CreateFlags, DomainInfo, IomemPermission, IoportPermission, MaxVcpus,
-    PageFrameInfo, ShadowOp, ShadowOperation,
+    PageFrameInfo, SetCacheColors, ShadowOp, ShadowOperation,
 };
 use abi::domctl_vcpu::{
     AffinityFlags, CpuPolicy, ExtendedState, SchedulerCommand, SchedulerId, SchedulerOp, SchedulerShare, VcpuAffinity,
@@ -109,6 +109,17 @@ fn createdomain_takes_each_releases_structure() {
     }
     let mut host = Fake::new();
     assert_eq!(ask_as(&mut host, 0x16, 0, Op::CREATEDOMAIN, &wanted()), Ok(0));
+}
+
+#[test]
+fn cache_colors_are_not_offered_as_xen_4_20_says_it() {
+    for (version, expected) in [(0x15, Errno::ENOSYS), (0x16, Errno::ENOSYS), (0x17, Errno::EOPNOTSUPP)] {
+        let none = SetCacheColors::default();
+        assert_eq!(errno(ask_as(&mut Fake::new(), version, 5, Op::SET_LLC_COLORS, &none)), expected);
+    }
+    let padded = SetCacheColors { pad: 1, ..SetCacheColors::default() };
+    assert_eq!(errno(ask_as(&mut Fake::new(), 0x17, 5, Op::SET_LLC_COLORS, &padded)), Errno::EINVAL);
+    assert_eq!(errno(ask_as(&mut Fake::new(), 0x17, 6, Op::SET_LLC_COLORS, &padded)), Errno::ESRCH);
 }
 
 #[test]

@@ -25,6 +25,15 @@ fn version_is_4_17_whatever_the_pointer() {
 }
 
 #[test]
+fn another_version_is_answered_where_it_was_asked_for() {
+    let mut host = Fake { minor: 20, ..Fake::unprivileged() };
+    assert_eq!(xen_version(&mut host, Version::VERSION, hypervisor()), Ok(4 << 16 | 20));
+    host.memory.put(BASE, &[0xA5u8; 2048]);
+    assert_eq!(xen_version(&mut host, Version::EXTRAVERSION, at(0)), Ok(0));
+    assert_eq!(text(&host, 16), "-xenolith", "no point release of another Xen");
+}
+
+#[test]
 fn texts_fill_their_fields() {
     let mut host = Fake::new();
     host.memory.put(BASE, &[0xA5u8; 2048]);

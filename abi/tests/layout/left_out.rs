@@ -166,11 +166,7 @@ const TYPES: ByHeader = &[
     ("domctl.h", &["struct xen_domctl_mem_sharing_op", "struct xen_domctl_audit_p2m"], "not built in"),
     ("domctl.h", &["struct xen_domctl_set_access_required", "struct xen_domctl_vmtrace_op"], "not built in"),
     ("domctl.h", &["struct xen_domctl_set_broken_page_p2m", "struct xen_domctl_subscribe"], "not built in"),
-    (
-        "domctl.h",
-        &["struct xen_domctl_psr_*", "struct xen_domctl_set_llc_colors"],
-        "allocation of caches is not built in",
-    ),
+    ("domctl.h", &["struct xen_domctl_psr_*"], "allocation of caches is not built in"),
     ("domctl.h", &["struct xen_domctl_vuart_op", "struct xen_domctl_cacheflush"], "another architecture"),
     (
         "domctl.h",

@@ -75,6 +75,9 @@ pub fn apply(info: &'static LoaderInfo) {
     let options = OPTIONS.call_once(|| BootOptions::parse(line.options, |_| ()));
     apply_log_levels(&options.console);
     apply_console(&options.console);
+    if let Some(minor) = options.minor_version {
+        MINOR_VERSION.store(minor, Relaxed);
+    }
     if options.reboot.stays_down {
         power::set_no_reboot();
     }
@@ -91,6 +94,15 @@ pub fn apply(info: &'static LoaderInfo) {
 fn apply_log_levels(options: &ConsoleOptions) {
     console_log::set_thresholds(Source::Hypervisor, options.log);
     console_log::set_thresholds(Source::Guest, options.guest_log);
+}
+
+/// The minor version that callers are told; a word of its own, as the null hypercall reads it.
+static MINOR_VERSION: AtomicU32 = AtomicU32::new(hypercalls::op::version::MINOR);
+
+/// The minor version of Xen 4 that callers are told (`xen-version`).
+#[inline]
+pub fn minor_version() -> u32 {
+    MINOR_VERSION.load(Relaxed)
 }
 
 /// A limit of grant tables.

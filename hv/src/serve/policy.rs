@@ -103,7 +103,7 @@ pub struct OwnLeaves;
 
 impl XenLeaves for OwnLeaves {
     fn version(&self) -> u32 {
-        hypercalls::op::version::MAJOR << 16 | hypercalls::op::version::MINOR
+        hypercalls::op::version::MAJOR << 16 | crate::boot::options::minor_version()
     }
 
     fn time_stamp(&self) -> TimeStampFacts {

@@ -4,12 +4,18 @@ use abi::version::DomainHandle;
 use hypercalls::op::version::{BuildFacts, VersionHost};
 
 use super::Caller;
+use crate::boot::options;
 
 /// Set by the build from the checkout; the same source gives the same image.
 const CHANGESET: Option<&str> = option_env!("XENOLITH_CHANGESET");
 const BUILT_AT: Option<&str> = option_env!("XENOLITH_DATE");
 
 impl VersionHost for Caller<'_> {
+    #[inline]
+    fn minor_version(&self) -> u32 {
+        options::minor_version()
+    }
+
     fn build_facts(&self) -> BuildFacts {
         BuildFacts {
             compiler: "rustc",

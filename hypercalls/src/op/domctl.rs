@@ -210,6 +210,7 @@ where
         DomctlOperation::GET_PAGING_MEMPOOL_SIZE | DomctlOperation::SET_PAGING_MEMPOOL_SIZE => {
             memory::paging_mempool(request)?;
         }
+        DomctlOperation::SET_LLC_COLORS => memory::cache_colors(request)?,
         DomctlOperation::SETVCPUCONTEXT => return context::set(host, request, target),
         DomctlOperation::GETVCPUCONTEXT => return context::get(host, request, target),
         DomctlOperation::SET_EXT_VCPUCONTEXT => return context::set_extended(host, request, target),
@@ -247,7 +248,8 @@ pub const ROWS: &[Row] = rows!(DomctlOperation {
         SETVCPUEXTSTATE GETVCPUEXTSTATE GET_VCPU_MSRS SET_VCPU_MSRS;
     (absent "PV domains have no such pool"): GET_PAGING_MEMPOOL_SIZE SET_PAGING_MEMPOOL_SIZE;
     (absent "gone from Xen, or of another architecture"): SOFT_RESET_CONT REAL_MODE_AREA SET_OPT_FEATURE CACHEFLUSH
-        VUART_OP DT_OVERLAY SET_LLC_COLORS;
+        VUART_OP DT_OVERLAY;
+    (absent "no colouring of caches"): SET_LLC_COLORS;
     (missing "HVM guests come later"): GETHVMCONTEXT SETHVMCONTEXT GETHVMCONTEXT_PARTIAL SET_TARGET BIND_PT_IRQ
         UNBIND_PT_IRQ MEMORY_MAPPING IOPORT_MAPPING SET_ACCESS_REQUIRED VM_EVENT_OP MEM_SHARING_OP MONITOR_OP AUDIT_P2M
         SET_BROKEN_PAGE_P2M SOFT_RESET VMTRACE_OP GSI_PERMISSION;

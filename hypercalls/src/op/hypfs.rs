@@ -184,7 +184,7 @@ fn text_of<'a, H: HypfsHost>(
 const fn kind(node: Node) -> HypfsType {
     match node {
         Node::Directory(_) | Node::Pools | Node::Pool => HypfsType::DIRECTORY,
-        Node::Number(_) => HypfsType::UNSIGNED,
+        Node::Number(_) | Node::MinorVersion => HypfsType::UNSIGNED,
         Node::Fact(_) | Node::Granularity | Node::Parameter(_) => HypfsType::STRING,
     }
 }

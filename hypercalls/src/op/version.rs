@@ -20,10 +20,12 @@ use crate::table::{Row, rows};
 
 /// Major version of the interface this hypervisor stands in for.
 pub const MAJOR: u32 = 4;
-/// Minor version, see [`MAJOR`].
+/// Minor version, see [`MAJOR`], of the Xen whose behaviour is the reference: what callers read unless another was asked for.
 pub const MINOR: u32 = 17;
-/// What follows the version in `xl info`: the point release whose behaviour is the reference, and who we are.
+/// What follows [`MINOR`] in `xl info`: the point release of the reference, and who we are.
 pub const EXTRAVERSION: &str = ".7-xenolith";
+/// The same behind another minor version, which is no point release of anything.
+pub const EXTRAVERSION_OF_OTHERS: &str = "-xenolith";
 /// Kinds of guest that can run, each followed by a space; toolstacks parse it.
 pub const CAPABILITIES: &str = "xen-3.0-x86_64 ";
 /// What a caller without the privilege reads.
@@ -48,6 +50,9 @@ pub struct BuildFacts {
 
 /// Facts for [`xen_version`].
 pub trait VersionHost {
+    /// Minor version to answer with, [`MINOR`] unless another was asked for. It changes nothing else: toolstacks of all
+    /// supported versions are served at once, but Debian's choose their own directory by it. Read on every null hypercall.
+    fn minor_version(&self) -> u32;
     /// How this image was built.
     fn build_facts(&self) -> BuildFacts;
     /// The command line the hypervisor was booted with.
@@ -65,9 +70,14 @@ where
     H: VersionHost + GuestMemory + Policy,
 {
     if operation == VersionOperation::VERSION {
-        return Ok(u64::from(MAJOR << 16 | MINOR));
+        return Ok(u64::from(MAJOR << 16 | host.minor_version()));
     }
     describe(host, operation, argument)
+}
+
+/// What follows the version.
+pub(crate) fn extra_version(host: &impl VersionHost) -> &'static str {
+    if host.minor_version() == MINOR { EXTRAVERSION } else { EXTRAVERSION_OF_OTHERS }
 }
 
 #[inline(never)]
@@ -76,7 +86,10 @@ where
     H: VersionHost + GuestMemory + Policy,
 {
     match operation {
-        VersionOperation::EXTRAVERSION => put(host, argument, &ExtraVersion { text: text(EXTRAVERSION) }),
+        VersionOperation::EXTRAVERSION => {
+            let extra = ExtraVersion { text: text(extra_version(host)) };
+            put(host, argument, &extra)
+        }
         VersionOperation::COMPILE_INFO => put(host, argument, &compile_info(host.build_facts())),
         VersionOperation::CAPABILITIES => put(host, argument, &Capabilities { text: text(CAPABILITIES) }),
         VersionOperation::CHANGESET => {
@@ -92,7 +105,7 @@ where
         VersionOperation::GUEST_HANDLE => put(host, argument, &host.domain_handle()),
         VersionOperation::COMMANDLINE => command_line(host, argument),
         VersionOperation::BUILD_ID => build_id(host, argument),
-        VersionOperation::EXTRAVERSION2 => variable(host, argument, EXTRAVERSION.as_bytes()),
+        VersionOperation::EXTRAVERSION2 => variable(host, argument, extra_version(host).as_bytes()),
         VersionOperation::CAPABILITIES2 => variable(host, argument, CAPABILITIES.as_bytes()),
         VersionOperation::CHANGESET2 => variable(host, argument, host.build_facts().changeset.as_bytes()),
         VersionOperation::COMMANDLINE2 if authority::control_domain(host).is_err() => {

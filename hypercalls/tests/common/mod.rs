@@ -40,6 +40,8 @@ pub struct Fake {
     /// Looks at the clock that find time left; none means forever.
     pub budget: Cell<Option<u32>>,
     pub assist: u64,
+    /// The minor version it answers with.
+    pub minor: u32,
     pub build_id: &'static [u8],
     pub console_input: VecDeque<u8>,
     pub console_output: Vec<u8>,
@@ -74,6 +76,7 @@ impl Fake {
             domains: BTreeSet::from([0, 5]),
             budget: Cell::new(None),
             assist: 0,
+            minor: 17,
             build_id: &[7; 20],
             console_input: VecDeque::new(),
             console_output: Vec::new(),
@@ -201,6 +204,9 @@ impl Policy for Fake {
 }
 
 impl VersionHost for Fake {
+    fn minor_version(&self) -> u32 {
+        self.minor
+    }
     fn build_facts(&self) -> BuildFacts {
         BuildFacts {
             compiler: "rustc",

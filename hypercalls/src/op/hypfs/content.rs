@@ -6,7 +6,7 @@ use zerocopy::IntoBytes;
 
 use super::tree::{Fact, IN_POOL, Node};
 use super::{HypfsHost, Parameter, ParameterText, kind};
-use crate::op::version::EXTRAVERSION;
+use crate::op::version;
 
 /// Takes a piece of a content.
 type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
@@ -42,6 +42,7 @@ pub(super) fn emit<H: HypfsHost>(host: &H, node: Node, sink: Sink<'_>) -> Result
         Node::Pool => fixed(host, IN_POOL, sink),
         Node::Pools => pools(host, sink),
         Node::Number(number) => sink(number.as_bytes()),
+        Node::MinorVersion => sink(host.minor_version().as_bytes()),
         Node::Granularity => text(GRANULARITY.as_bytes(), sink),
         Node::Parameter(parameter) => text(host.parameter(parameter).as_bytes(), sink),
         Node::Fact(fact) => text(of_fact(host, fact).as_bytes(), sink),
@@ -57,7 +58,7 @@ fn of_fact<H: HypfsHost>(host: &H, fact: Fact) -> &'static str {
         Fact::CompileDomain => facts.built_on,
         Fact::Compiler => facts.compiler,
         Fact::Configuration => CONFIGURATION,
-        Fact::ExtraVersion => EXTRAVERSION,
+        Fact::ExtraVersion => version::extra_version(host),
     }
 }
 

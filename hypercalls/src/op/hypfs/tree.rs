@@ -1,7 +1,7 @@
 //! hypfs: which entries there are. Names in a directory are in alphabetical order, as Xen has them.
 
 use super::{HypfsHost, Parameter};
-use crate::op::version::{MAJOR, MINOR};
+use crate::op::version::MAJOR;
 
 /// An entry.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,8 @@ pub(super) enum Node {
     Fact(Fact),
     /// A number.
     Number(u32),
+    /// The minor version that the hypervisor answers with.
+    MinorVersion,
     /// The directory of CPU pools.
     Pools,
     /// A CPU pool's directory.
@@ -65,7 +67,7 @@ const BUILD: &[(&str, Node)] = &[
         Node::Directory(&[
             ("extra", Node::Fact(Fact::ExtraVersion)),
             ("major", Node::Number(MAJOR)),
-            ("minor", Node::Number(MINOR)),
+            ("minor", Node::MinorVersion),
         ]),
     ),
 ];
