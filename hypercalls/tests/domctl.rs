@@ -326,17 +326,21 @@ fn extended_state_comes_with_its_header() {
     let mut host = Fake::new();
     assert_eq!(ask(&mut host, 5, Op::GETVCPUEXTSTATE, &ExtendedState::default()), Ok(0));
     let told: ExtendedState = answer(&host);
-    assert_eq!((told.features, told.size), (7, 848));
+    assert_eq!((told.features, told.size), (0x207, 848), "protection keys were never enabled");
     let whole = ExtendedState { buffer: at(ELSEWHERE), ..told };
     assert_eq!(ask(&mut host, 5, Op::GETVCPUEXTSTATE, &whole), Ok(0));
     assert_eq!(host.memory.get::<[u64; 3]>(BASE + ELSEWHERE), [3, 7, 0xABAB_ABAB_ABAB_ABAB]);
-    for wrong in [ExtendedState { size: 840, ..whole }, ExtendedState { features: 3, ..whole }] {
+    for wrong in [
+        ExtendedState { size: 840, ..whole },
+        ExtendedState { size: 2712, ..whole },
+        ExtendedState { features: 3, ..whole },
+    ] {
         assert_eq!(errno(ask(&mut host, 5, Op::GETVCPUEXTSTATE, &wrong)), Errno::EINVAL);
     }
     host.take_effects();
     assert_eq!(ask(&mut host, 5, Op::SETVCPUEXTSTATE, &whole), Ok(0));
     assert_eq!(host.take_effects(), ["set state 5", "3 7 832"]);
-    for size in [0, 15, 849, u64::MAX] {
+    for size in [0, 15, 2713, u64::MAX] {
         let wrong = ExtendedState { size, ..whole };
         assert_eq!(errno(ask(&mut host, 5, Op::SETVCPUEXTSTATE, &wrong)), Errno::EINVAL, "{size}");
     }

@@ -90,6 +90,19 @@ pub fn area_size() -> u64 {
     AREA_SIZE.load(Relaxed)
 }
 
+/// Bytes of a save area in the standard format that has no other components than these.
+pub fn size_of_components(components: u64) -> u64 {
+    const LEGACY_AND_HEADER: u64 = 512 + 64;
+    const FIRST_WITH_A_PLACE: u32 = 2;
+    let end = |component: u32| {
+        // A sub-leaf for each component: eax its size, ebx where it is.
+        let leaf = raw_cpuid::cpuid!(0xD, component);
+        u64::from(leaf.eax) + u64::from(leaf.ebx)
+    };
+    let is_there = |component: &u32| components & host_components() & 1 << component != 0;
+    (FIRST_WITH_A_PLACE..u64::BITS).filter(is_there).map(end).fold(LEGACY_AND_HEADER, u64::max)
+}
+
 /// Sets XCR0 to all components, on each CPU.
 pub fn enable_all() {
     if host_components() != 0 {

@@ -153,7 +153,10 @@ impl VcpuStateHost for Fake {
 
 impl VcpuRegistersHost for Fake {
     fn extended_state_format(&self) -> Option<(u64, usize)> {
-        Some((7, 832))
+        Some((0x207, 2696))
+    }
+    fn extended_state_size(&self, components: u64) -> usize {
+        if components & 0x200 != 0 { 2696 } else { 832 }
     }
     fn extended_state(&mut self, target: Target, _vcpu: VcpuId, into: &mut [u8]) -> Result<(Components, Progress)> {
         into.fill(0xAB);

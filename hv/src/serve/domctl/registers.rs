@@ -24,6 +24,10 @@ impl VcpuRegistersHost for Caller<'_> {
         (components != 0).then(|| (components, extended_state::area_size() as usize))
     }
 
+    fn extended_state_size(&self, components: u64) -> usize {
+        extended_state::size_of_components(components) as usize
+    }
+
     fn extended_state(&mut self, target: Target, vcpu: VcpuId, into: &mut [u8]) -> Result<(Components, Progress)> {
         let offered = policy::staged(named(target)?, |cpuid| cpuid.extended_states().offered());
         let mut has = Components::default();

@@ -27,6 +27,8 @@ pub trait VcpuRegistersHost: VcpuStateHost {
     /// Components that vCPUs can have, and the bytes of their saved state in the CPU's standard format; nothing without
     /// XSAVE.
     fn extended_state_format(&self) -> Option<(u64, usize)>;
+    /// Bytes of a saved state in that format that has no other components than these.
+    fn extended_state_size(&self, components: u64) -> usize;
     /// Reads the state and says what of it there is; the buffer has the format's size. Errors: `ESRCH`.
     fn extended_state(&mut self, target: Target, vcpu: VcpuId, into: &mut [u8]) -> Result<(Components, Progress)>;
     /// Sets both; the rest of the state is as after reset. Errors: `EINVAL` for what the domain cannot have, `ESRCH`.
@@ -57,12 +59,25 @@ fn buffer(length: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// getvcpuextstate(63): without a buffer, how much there is. Errors: `ESRCH`, `EINVAL` for the calling vCPU and for
-/// another format, `ENOMEM`, `EFAULT`.
+/// getvcpuextstate(63): without a buffer, how much there is: no more than the components that were ever enabled need, as
+/// another machine that has fewer takes no more. Errors: `ESRCH`, `EINVAL` for the calling vCPU and for another format,
+/// `ENOMEM`, `EFAULT`.
 pub(super) fn get_state<H: VcpuRegistersHost + GuestMemory>(host: &mut H, request: &Request, target: Target) -> Reply {
     let mut asked: ExtendedState = request.argument()?;
     existing(host, target, asked.vcpu)?;
-    let (features, size) = host.extended_state_format().map_or((0, 0), |(features, size)| (features, size + HEADER));
+    let (features, most) = host.extended_state_format().map_or((0, 0), |(features, size)| (features, size + HEADER));
+    let mut bytes = buffer(most)?;
+    let mut size = 0;
+    if let Some((header, state)) = bytes.split_at_mut_checked(HEADER) {
+        let (has, progress) = host.extended_state(target, asked.vcpu, state)?;
+        if progress == Progress::Preempted {
+            return Err(request.again());
+        }
+        for (half, components) in header.chunks_exact_mut(8).zip([has.enabled, has.ever]) {
+            half.copy_from_slice(&components.to_le_bytes());
+        }
+        size = most.min(host.extended_state_size(has.ever) + HEADER);
+    }
     if asked.buffer.is_null() || (asked.size == 0 && asked.features == 0) {
         (asked.features, asked.size) = (features, size as u64);
         request.answer(host, &asked)?;
@@ -71,16 +86,7 @@ pub(super) fn get_state<H: VcpuRegistersHost + GuestMemory>(host: &mut H, reques
     if (asked.features, asked.size) != (features, size as u64) || size == 0 {
         return Err(Errno::EINVAL.into());
     }
-    let mut bytes = buffer(size)?;
-    let Some((header, state)) = bytes.split_at_mut_checked(HEADER) else { return Err(Errno::EINVAL.into()) };
-    let (has, progress) = host.extended_state(target, asked.vcpu, state)?;
-    if progress == Progress::Preempted {
-        return Err(request.again());
-    }
-    for (half, components) in header.chunks_exact_mut(8).zip([has.enabled, has.ever]) {
-        half.copy_from_slice(&components.to_le_bytes());
-    }
-    guest::copy_out_bytes(host, asked.buffer.address(), &bytes)?;
+    guest::copy_out_bytes(host, asked.buffer.address(), bytes.get(..size).unwrap_or_default())?;
     request.answer(host, &asked)?;
     Ok(0)
 }
