@@ -35,7 +35,7 @@ goes_on after-migrate guest--incoming
 xl migrate --precopy-iterations 2 -s '' guest /mnt/scratch/receive > out 2>&1
 value migrate-iterations.status $?
 goes_on after-migrate-iterations guest--incoming
-domains | lines list
+domains | sed 's/ [rb-]-----$/ alive/' | lines list
 console guest | grep -A 9999 '^GUEST done' | grep -c 'cut here\|Call Trace' | lines kernel-complaints
 truncate -s 60000000 image
 told restore-cut xl restore image

@@ -51,7 +51,7 @@ told() {
 }
 
 # What differs from run to run on the same hypervisor: addresses, process numbers, times.
-plain() { sed -E 's/0x[0-9a-f]{5,16}/ADDRESS/g; s/\b(pid|PID)[ =]*[0-9]+/\1 N/g; s/Domain [1-9][0-9]*:/Domain N:/g; s/\b(Created d|setting dom|Shutting down domain |Rebooting domain )[0-9]+/\1N/; s/\bDomain [0-9]+ has been/Domain N has been/; s/\[[0-9]{3,}\]/[N]/g;
+plain() { sed -E 's/0x[0-9a-f]{5,16}/ADDRESS/g; s/mfn 0x[0-9a-f]+/mfn ADDRESS/g; s/\b(pid|PID)[ =]*[0-9]+/\1 N/g; s/Domain [1-9][0-9]*:/Domain N:/g; s/\b(Created d|setting dom|Shutting down domain |Rebooting domain )[0-9]+/\1N/; s/\bDomain [0-9]+ has been/Domain N has been/; s/\[[0-9]{3,}\]/[N]/g;
     s#(/libxl|/local/domain|backend/[a-z]+)/[1-9][0-9]*#\1/N#g; s/[0-9]{4}-[0-9]{2}-[0-9]{2}T? ?[0-9:.]+Z?/TIME/g'; }
 
 # wait_for SECONDS COMMAND...: until the command succeeds.
