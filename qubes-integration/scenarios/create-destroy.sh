@@ -1,8 +1,8 @@
 #: about = "rounds of create and destroy; free memory is the same to the page after each"
-#: limit = 1500
-rounds=20
+#: limit = 5400
+rounds=$(parameter rounds)
+rounds=${rounds:-20}
 config one
-# In pages, as the hypervisor's own key tells: xl rounds to MiB.
 free() { xl info free_memory; }
 xl create -p one.cfg > /dev/null && xl destroy one
 before=$(free)

@@ -17,6 +17,11 @@ wait_for 30 sh -c "xl vcpu-list guest4 | grep -c -- '--p' | grep -qx 2"
 verdict took-away "$(online) online"
 told vcpu-set-overcommitted xl vcpu-set guest4 4
 told vcpu-set-4 xl vcpu-set --ignore-host guest4 4
+# Linux only registers a CPU that comes back; to start it is for user space, on a real system for a rule of udev.
+types guest4 'for n in 2 3; do c=/sys/devices/system/cpu/cpu$n/online; until [ -e $c ]; do sleep 1; done; echo 1 > $c; done'
+types guest4 'echo has $(grep -c ^processor /proc/cpuinfo) processors'
+hears guest4 60 '^has 4 processors'
+verdict guest-has-all "$(console guest4 | tail -n 1)"
 wait_for 30 sh -c "! xl vcpu-list guest4 | grep -q -- '--p'"
 verdict gave-back "$(online) online"
 told vcpu-set-too-many xl vcpu-set --ignore-host guest4 5

@@ -1,9 +1,14 @@
 #: about = "twenty small guests at once, then all gone and the memory back"
-#: limit = 600
+#: limit = 900
 #: memory = 4096
-before=$(xl info free_memory)
+# Dom0 keeps what it needs for so many (event channels, the list of grants it has mapped), so they all come and go once before.
 for n in $(seq 20); do
     config "g$n" 'memory = 64' 'cap = 2'
+    xl create -p "g$n.cfg" > /dev/null 2>&1
+done
+for n in $(seq 20); do xl destroy "g$n"; done
+before=$(xl info free_memory)
+for n in $(seq 20); do
     xl create "g$n.cfg" > out 2>&1 || value "create-$n" "$(tail -n 1 out)"
 done
 domains | tail -n +2 | awk '{ print $1, $2, $3 }' | lines list

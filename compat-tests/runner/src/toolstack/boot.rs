@@ -23,11 +23,14 @@ pub struct Choice {
     /// QEMU's CPU model.
     #[arg(long, default_value = "EPYC-Milan")]
     pub cpu: String,
+    /// How often scenarios that repeat something do it; without it, as often as each says itself.
+    #[arg(long)]
+    pub rounds: Option<u32>,
 }
 
 impl Default for Choice {
     fn default() -> Choice {
-        Choice { tools: "4.17".into(), kernel: "6.1".into(), cpu: "EPYC-Milan".into() }
+        Choice { tools: "4.17".into(), kernel: "6.1".into(), cpu: "EPYC-Milan".into(), rounds: None }
     }
 }
 
@@ -51,7 +54,8 @@ impl Choice {
     pub fn machine(&self, hypervisor: Hypervisor, recipe: &Recipe, scenarios: &[Scenario]) -> Result<Machine> {
         let words: Vec<String> =
             scenarios.iter().map(|scenario| format!("{}:{}", scenario.name, scenario.recipe.limit)).collect();
-        let line = format!("console=hvc0 store={} scenarios={}", recipe.store.word(), words.join(","));
+        let rounds = self.rounds.map(|rounds| format!(" rounds={rounds}")).unwrap_or_default();
+        let line = format!("console=hvc0 store={} scenarios={}{rounds}", recipe.store.word(), words.join(","));
         let root = images::root(&self.tools)?;
         let mut extra = drive("root", &root, "snapshot=on");
         extra.extend(drive("guests", &images::guests()?, "readonly=on"));

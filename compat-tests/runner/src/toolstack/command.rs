@@ -70,8 +70,12 @@ impl Command {
     }
 }
 
+/// How often `make test-full` creates and destroys a guest.
+const ROUNDS: u32 = 500;
+
 /// The scenarios of `make test` or `make test-full`.
 pub fn suite(pace: Pace) -> Result<Tally> {
-    let wish = Wish { choice: Choice::default(), recorded: Recorded::Use, show: Show::Failures };
+    let choice = Choice { rounds: (pace == Pace::Full).then_some(ROUNDS), ..Choice::default() };
+    let wish = Wish { choice, recorded: Recorded::Use, show: Show::Failures };
     session::compare(&scenario::of_pace(pace)?, &wish)
 }
