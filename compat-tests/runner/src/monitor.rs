@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,7 +34,10 @@ pub struct Monitor {
 impl Monitor {
     /// Opens a socket for one machine.
     pub fn listen() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("compat-runner-{}.socket", std::process::id()));
+        // Several machines can run at once, each with a socket of its own.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("compat-runner-{}-{number}.socket", std::process::id()));
         let _ = fs::remove_file(&path);
         let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
         let ((tell_reason, reason), (tell_answer, answers)) = (channel(), channel());

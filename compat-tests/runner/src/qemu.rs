@@ -48,6 +48,8 @@ pub struct Machine {
 pub enum Icount {
     /// Deterministic: one tick an instruction.
     On,
+    /// The same while the CPU is busy; its idle time passes as on the wall, so that devices keep up.
+    WhileBusy,
     /// Wall time.
     Off,
 }
@@ -113,9 +115,14 @@ impl Machine {
             let modules: Vec<String> = self.modules.iter().map(|(file, line)| module(file, line)).collect();
             command.args(["-initrd", &modules.join(",")]);
         }
-        if self.icount == Icount::On {
+        let counts = match self.icount {
+            Icount::On => Some("shift=0,sleep=off"),
+            Icount::WhileBusy => Some("shift=0,sleep=on"),
+            Icount::Off => None,
+        };
+        if let Some(counts) = counts {
             // The clock on the wall would differ from run to run, and with it what its reading costs.
-            command.args(["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01T00:00:00,clock=vm"]);
+            command.args(["-icount", counts, "-rtc", "base=2026-01-01T00:00:00,clock=vm"]);
         }
         command.args(&self.extra);
         Ok(command)

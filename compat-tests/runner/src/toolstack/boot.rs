@@ -79,14 +79,15 @@ impl Choice {
             cpu: recipe.cpu.clone().unwrap_or_else(|| self.cpu.clone()),
             cpus: recipe.cpus,
             memory: recipe.memory,
-            icount: Icount::Off,
+            icount: if recipe.counted { Icount::WhileBusy } else { Icount::Off },
             disc: None,
             extra,
         })
     }
 }
 
-fn drive(id: &str, image: &Path, how: &str) -> Vec<String> {
+/// QEMU's arguments for a raw disk.
+pub fn drive(id: &str, image: &Path, how: &str) -> Vec<String> {
     let drive = format!("file={},if=none,id={id},format=raw,{how}", image.display());
     vec!["-drive".into(), drive, "-device".into(), format!("virtio-blk-pci,drive={id}")]
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::boot::{self, Choice};
+use super::journey;
 use super::scenario;
 use super::session::{self, Wish};
 use crate::guest::Pace;
@@ -26,6 +27,9 @@ pub struct Command {
     /// Names the scenarios and what each is about.
     #[arg(long)]
     list: bool,
+    /// The names are those of journeys, which need several machines; none means all of them.
+    #[arg(long, conflicts_with_all = ["shell", "on"])]
+    journeys: bool,
     /// A root shell in that dom0 on this terminal instead of scenarios.
     #[arg(long)]
     shell: bool,
@@ -45,12 +49,18 @@ pub struct Command {
 impl Command {
     /// Does what the command line says; gives back what was counted, if anything was.
     pub fn run(self) -> Result<Option<Tally>> {
-        let Command { names, list, shell, on, choice, verbose, fresh } = self;
+        let Command { names, list, journeys, shell, on, choice, verbose, fresh } = self;
         if list {
             for scenario in scenario::all()? {
                 println!("{:<16} {}", scenario.name, scenario.recipe.about);
             }
+            for journey in journey::named(&[])? {
+                println!("{:<16} (--journeys) {}", journey.name, journey.recipe.about);
+            }
             return Ok(None);
+        }
+        if journeys {
+            return journey::run(&journey::named(&names)?, &choice).map(Some);
         }
         let mark = choice.reference()?;
         if shell {
@@ -77,5 +87,9 @@ const ROUNDS: u32 = 500;
 pub fn suite(pace: Pace) -> Result<Tally> {
     let choice = Choice { rounds: (pace == Pace::Full).then_some(ROUNDS), ..Choice::default() };
     let wish = Wish { choice, recorded: Recorded::Use, show: Show::Failures };
-    session::compare(&scenario::of_pace(pace)?, &wish)
+    let mut tally = session::compare(&scenario::of_pace(pace)?, &wish)?;
+    if pace == Pace::Full {
+        tally.add(journey::run(&journey::named(&[])?, &wish.choice)?);
+    }
+    Ok(tally)
 }

@@ -66,15 +66,53 @@ pub fn guests() -> Result<PathBuf> {
     Ok(output)
 }
 
+/// What a program of ours is linked with: Debian's static libraries, so that it runs in a guest without any, too.
+const LIBRARIES: &[&str] = &["xenvchan", "xengnttab", "xenevtchn", "xenstore", "xentoolcore", "xentoollog", "pthread"];
+
+/// Our own programs that these scripts call, built.
+fn programs(scripts: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut wanted = Vec::new();
+    for entry in std::fs::read_dir(recipes().join("programs"))? {
+        let source = entry?.path();
+        let name = source.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut is_called = false;
+        for script in scripts {
+            is_called |= std::fs::read_to_string(script)?.contains(&name);
+        }
+        if is_called {
+            wanted.push(program(&source, &name)?);
+        }
+    }
+    wanted.sort();
+    Ok(wanted)
+}
+
+fn program(source: &Path, name: &str) -> Result<PathBuf> {
+    let directory = places::cache()?.join(format!("images/program-{}", hash_of(&[source.to_path_buf()])?));
+    let output = directory.join(name);
+    if output.exists() {
+        return Ok(output);
+    }
+    std::fs::create_dir_all(&directory)?;
+    let mut command = Command::new(places::program("gcc")?);
+    command.args(["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s", "-o"]).arg(&output).arg(source);
+    command.args(LIBRARIES.iter().map(|library| format!("-l{library}")));
+    if !command.status()?.success() {
+        bail!("gcc cannot make {}", source.display());
+    }
+    Ok(output)
+}
+
 /// The initial RAM disk that carries these scenarios.
 pub fn initial(kernel: &str, scenarios: &[Scenario]) -> Result<PathBuf> {
-    let scripts = places::tree().join("qubes-integration/scenarios");
     let mut carried = Vec::new();
     for entry in std::fs::read_dir(recipes().join("dom0"))? {
         carried.push(entry?.path());
     }
     carried.sort();
-    carried.extend(scenarios.iter().map(|scenario| scripts.join(format!("{}.sh", scenario.name))));
+    let scripts: Vec<PathBuf> = scenarios.iter().map(|scenario| scenario.script.clone()).collect();
+    carried.extend(programs(&scripts)?);
+    carried.extend(scripts);
     let directory = places::cached(&format!("linux-{kernel}"))?;
     let mut sources = vec![directory.join(".package")];
     sources.extend(["make-boot.sh", "../initrd.sh", "modules", "boot/init"].map(|name| recipes().join(name)));

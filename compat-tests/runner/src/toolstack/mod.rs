@@ -5,6 +5,7 @@
 mod boot;
 mod command;
 mod images;
+mod journey;
 mod scenario;
 mod session;
 

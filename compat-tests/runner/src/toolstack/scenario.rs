@@ -1,7 +1,10 @@
 //! Scenarios: shell scripts of `qubes-integration/scenarios` whose lines `#: key = value` say how they want to be booted.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::guest::Pace;
 use crate::places;
@@ -50,6 +53,9 @@ pub struct Recipe {
     /// MiB of it for dom0.
     #[serde(default = "for_dom0")]
     pub dom0_memory: u32,
+    /// Whether the machine's clock ticks once an instruction, for speeds that do not depend on who else uses the host.
+    #[serde(default)]
+    pub counted: bool,
     /// Further options of the hypervisor.
     #[serde(default)]
     pub options: String,
@@ -81,6 +87,8 @@ pub struct Scenario {
     pub name: String,
     /// How it wants to be booted.
     pub recipe: Recipe,
+    /// The script.
+    pub script: PathBuf,
 }
 
 impl Scenario {
@@ -88,13 +96,15 @@ impl Scenario {
     pub fn shares_boot_with(&self, other: &Scenario) -> bool {
         let machine = |scenario: &Scenario| {
             let recipe = &scenario.recipe;
-            (recipe.cpus, recipe.cpu.clone(), recipe.memory, recipe.dom0_memory, recipe.options.clone(), recipe.store)
+            let sizes = (recipe.cpus, recipe.cpu.clone(), recipe.memory, recipe.dom0_memory);
+            (sizes, recipe.counted, recipe.options.clone(), recipe.store)
         };
         machine(self) == machine(other)
     }
 }
 
-fn recipe(text: &str) -> Result<Recipe> {
+/// What the lines `#: key = value` of a script say.
+pub fn recipe<T: DeserializeOwned>(text: &str) -> Result<T> {
     let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#: ")).collect();
     Ok(toml::from_str(&lines.join("\n"))?)
 }
@@ -108,16 +118,24 @@ pub fn for_a_shell() -> Result<Recipe> {
 pub fn all() -> Result<Vec<Scenario>> {
     let directory = places::tree().join("qubes-integration/scenarios");
     let mut scenarios = Vec::new();
-    for entry in std::fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))? {
-        let path = entry?.path();
-        let (Some(stem), Some("sh")) = (path.file_stem(), path.extension().and_then(|end| end.to_str())) else {
-            continue;
-        };
-        let recipe = recipe(&std::fs::read_to_string(&path)?).with_context(|| format!("{}", path.display()))?;
-        scenarios.push(Scenario { name: stem.to_string_lossy().into_owned(), recipe });
+    for (name, script) in scripts(&directory)? {
+        let recipe = recipe(&std::fs::read_to_string(&script)?).with_context(|| format!("{}", script.display()))?;
+        scenarios.push(Scenario { name, recipe, script });
     }
-    scenarios.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(scenarios)
+}
+
+/// The shell scripts of a directory, by name.
+pub fn scripts(directory: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut scripts = Vec::new();
+    for entry in std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
+        let path = entry?.path();
+        if let (Some(stem), Some("sh")) = (path.file_stem(), path.extension().and_then(|end| end.to_str())) {
+            scripts.push((stem.to_string_lossy().into_owned(), path));
+        }
+    }
+    scripts.sort();
+    Ok(scripts)
 }
 
 /// The scenarios of these names in this order, or all when there are none.
@@ -141,7 +159,7 @@ pub fn of_pace(pace: Pace) -> Result<Vec<Scenario>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Store, all, recipe};
+    use super::{Recipe, Store, all, recipe};
 
     #[test]
     fn every_scenario_has_a_recipe() {
@@ -150,12 +168,13 @@ mod tests {
 
     #[test]
     fn a_recipe_is_read_from_its_lines() {
-        let recipe = recipe("#: about = \"x\"\n# a remark\n#: store = \"ocaml\"\nxl list\n#: cpus = 4\n").unwrap();
+        let recipe: Recipe =
+            recipe("#: about = \"x\"\n# a remark\n#: store = \"ocaml\"\nxl list\n#: cpus = 4\n").unwrap();
         assert_eq!((recipe.about.as_str(), recipe.store, recipe.cpus, recipe.limit), ("x", Store::Ocaml, 4, 120));
     }
 
     #[test]
     fn a_mistyped_key_is_refused() {
-        assert!(recipe("#: about = \"x\"\n#: cpu = 4\n").is_err());
+        assert!(recipe::<Recipe>("#: about = \"x\"\n#: cpu = 4\n").is_err());
     }
 }

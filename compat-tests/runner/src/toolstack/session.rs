@@ -16,9 +16,11 @@ use crate::suite::{Recorded, Show, settle};
 use crate::tally::Tally;
 
 /// Seconds that a machine may take until dom0's daemons are up, and to end.
-const AROUND: u64 = 240;
+pub const AROUND: u64 = 240;
+/// Seconds on the wall that a second of a machine whose instructions are counted may take.
+const COUNTED: u64 = 6;
 /// Lines of the serial log shown with a failure.
-const TAIL: usize = 30;
+pub const TAIL: usize = 30;
 
 /// How to run scenarios.
 pub struct Wish {
@@ -57,7 +59,9 @@ fn answer(session: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Result<A
     let results = places::logs()?.join(format!("{name}.{}.results", hypervisor.name()));
     let _ = std::fs::remove_file(&results);
     machine.extra.extend(results_port(&results));
-    let limit = AROUND + session.iter().map(|scenario| scenario.recipe.limit).sum::<u64>();
+    // A second of such a machine is several on the wall.
+    let slower = if first.recipe.counted { COUNTED } else { 1 };
+    let limit = (AROUND + session.iter().map(|scenario| scenario.recipe.limit).sum::<u64>()) * slower;
     let run = machine.run(&name, Duration::from_secs(limit), "VERDICT")?;
     let report = read(&run.log, &std::fs::read_to_string(&results).unwrap_or_default());
     if wish.show == Show::Everything {
@@ -83,11 +87,11 @@ fn answer(session: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Result<A
 
 /// Observations come from the results port; the serial line, whose lines others may cut, stands in for it when the machine
 /// did not get that far.
-fn read(serial: &str, results: &str) -> Report {
+pub fn read(serial: &str, results: &str) -> Report {
     let mut report = report::parse(serial);
     if !results.is_empty() {
         let whole = report::parse(results);
-        (report.values, report.tests) = (whole.values, whole.tests);
+        (report.values, report.tests, report.figures) = (whole.values, whole.tests, whole.figures);
     }
     report
 }
@@ -98,12 +102,13 @@ fn part(report: &Report, scenario: &Scenario) -> Report {
     Report {
         values: report.values.iter().filter_map(|(key, value)| Some((own(key)?, value.clone()))).collect(),
         tests: report.tests.iter().filter_map(|(key, judged)| Some((own(key)?, judged.clone()))).collect(),
+        figures: report.figures.iter().filter_map(|(key, figure)| Some((own(key)?, *figure))).collect(),
         ..Report::default()
     }
 }
 
 /// The property that every scenario has, printed by dom0's `run`.
-const ENDS: &str = "ends";
+pub const ENDS: &str = "ends";
 
 /// Runs scenarios on one hypervisor and judges them by their own verdicts.
 pub fn run_on(scenarios: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Result<Tally> {
@@ -119,6 +124,9 @@ pub fn run_on(scenarios: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Re
                 complaints.push("did not run to its end".into());
             }
             println!("  {}: {} observations", scenario.name, seen.values.len());
+            for (name, figure) in &seen.figures {
+                println!("    {name:<36} {figure:>12}");
+            }
             settle(&format!("toolstack {}", scenario.name), &complaints, &mut tally);
         }
         settle_session(&session, &answer, &mut tally);
@@ -135,6 +143,7 @@ pub fn compare(scenarios: &[Scenario], wish: &Wish) -> Result<Tally> {
         let ours = answer(&session, Hypervisor::Xenolith, wish)?;
         for scenario in &session {
             let (xen, ours) = (part(&xen.report, scenario), part(&ours.report, scenario));
+            print!("{}", figures(&xen, &ours));
             let mut complaints = compare::differences(&scenario.name, &xen, &ours, &allowed);
             if !xen.tests.contains_key(ENDS) {
                 complaints.insert(0, "Xen gave no answer to compare with".into());
@@ -147,6 +156,16 @@ pub fn compare(scenarios: &[Scenario], wish: &Wish) -> Result<Tally> {
         settle_session(&session, &ours, &mut tally);
     }
     Ok(tally)
+}
+
+/// Figures of both beside each other, and ours as a part of Xen's.
+fn figures(xen: &Report, ours: &Report) -> String {
+    let both = ours.figures.iter().filter_map(|(name, ours)| Some((name, *xen.figures.get(name)?, *ours)));
+    both.map(|(name, xen, ours)| {
+        let ratio = ours as f64 / xen.max(1) as f64;
+        format!("    {name:<36} xen {xen:>12} xenolith {ours:>12} ratio {ratio:.2}\n")
+    })
+    .collect()
 }
 
 /// What belongs to the boot and to none of its scenarios.
