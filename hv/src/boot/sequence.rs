@@ -137,7 +137,7 @@ fn start_dom0() -> ! {
     if info.modules().next().is_none() {
         refuse!("No dom0 kernel: give it as the first module. Halted.");
     }
-    let built = match block::with_deep_stack(0, || dom0::build(info)) {
+    let built = match block::with_deep_stack(0, block::MOST_EXTRA_PAGES, || dom0::build(info)) {
         Ok(built) => built,
         Err(errno) => refuse!("Panic on CPU 0: No memory for dom0's construction ({}). Halted.", errno.name()),
     };

@@ -11,7 +11,8 @@
 //!  page  8      guard          page 9   debug-exception stack
 //!  pages 10 to 56  guard       pages 57 to 63  main stack, CpuInfo at its very top
 //! ```
-//! While dom0 is built, the boot CPU's main stack reaches further down: decompressors are hungry.
+//! While dom0 is built, the boot CPU's main stack reaches further down: decompressors are hungry. So it does, less far, while
+//! vCPUs are made.
 //! Context: `CpuInfo` belongs to its CPU alone; other CPUs use [`super::Cpu`].
 
 #![expect(unsafe_code, reason = "derives the CPU's own data from its stack pointer")]
@@ -19,6 +20,7 @@
 use core::cell::Cell;
 
 use abi::{Mfn, Result};
+use frame_allocator::Order;
 use pv_cpu::registers::Registers;
 
 use super::Cpu;
@@ -37,8 +39,8 @@ pub const OWN_STACKS: usize = 4;
 /// Stack page of each.
 const OWN_STACK_PAGES: [u64; OWN_STACKS] = [3, 5, 7, 9];
 const MAIN_STACK_PAGES: core::ops::Range<u64> = 57..64;
-/// Pages that are added below the main stack for a while.
-const EXTRA_STACK_PAGES: core::ops::Range<u64> = 11..57;
+/// Pages below the main stack that can be added for a while; one is left as a guard.
+pub const MOST_EXTRA_PAGES: u64 = MAIN_STACK_PAGES.start - 11;
 
 /// What lies at the top of a CPU's main stack. The register file comes first: TSS.rsp0 points at its end.
 #[repr(C)]
@@ -98,28 +100,34 @@ pub fn map(cpu: usize, syscall_page: u64) -> Result<Mfn> {
 /// The extra pages below a CPU's main stack; gone when dropped.
 struct DeepStack {
     cpu: usize,
+    pages: core::ops::Range<u64>,
 }
 
 impl Drop for DeepStack {
     fn drop(&mut self) {
-        for page in EXTRA_STACK_PAGES {
+        for page in self.pages.clone() {
             let address = base(self.cpu) + page * PAGE;
             if let Some(old) = tables::unmap(physical::root(), address, Size::Page) {
                 control::invalidate_page(address);
-                physical::free(entry::frame(old), frame_allocator::Order(0));
+                physical::free(entry::frame(old), Order(0));
             }
         }
     }
 }
 
-/// Runs `work` with a deeper main stack. Context: the CPU itself, on its main stack, no lock held. Errors: `ENOMEM`.
-pub fn with_deep_stack<R>(cpu: usize, work: impl FnOnce() -> R) -> Result<R> {
+/// Runs `work` with a main stack that is `extra` pages deeper, at most [`MOST_EXTRA_PAGES`]. Errors: `ENOMEM`.
+///
+/// Context: the CPU itself, on its main stack, no lock held.
+pub fn with_deep_stack<R>(cpu: usize, extra: u64, work: impl FnOnce() -> R) -> Result<R> {
     let root = physical::root();
-    let deep = DeepStack { cpu };
-    for page in EXTRA_STACK_PAGES {
-        let target = physical::allocate_zeroed()?.address().0;
-        let address = base(cpu) + page * PAGE;
-        tables::map(root, address, target, Size::Page, entry::DATA, &mut physical::allocate_zeroed)?;
+    let first = MAIN_STACK_PAGES.start - extra.min(MOST_EXTRA_PAGES);
+    let deep = DeepStack { cpu, pages: first..MAIN_STACK_PAGES.start };
+    for page in deep.pages.clone() {
+        // A stack is written before it is read: what the frame held does not matter.
+        let frame = physical::allocate(Order(0), physical::ANYWHERE)?;
+        let (address, target) = (base(cpu) + page * PAGE, frame.address().0);
+        tables::map(root, address, target, Size::Page, entry::DATA, &mut physical::allocate_zeroed)
+            .inspect_err(|_| physical::free(frame, Order(0)))?;
     }
     let result = work();
     drop(deep);

@@ -156,7 +156,7 @@ impl Placement {
     fn own(&self, pfn: u64, first: Mfn, count: u64) -> Result<(), Dom0Error> {
         let over = |_| Dom0Error::Frames { part: "memory", wanted: count, free: physical::free_frames() };
         self.domain.memory.charge(count).map_err(over)?;
-        self.domain.memory.regions.note(frame_table::limit(), first, count);
+        self.domain.memory.regions.note(first, count);
         let frames = frame_table::frames();
         for offset in 0..count {
             let mfn = Mfn(first.0 + offset);

@@ -11,6 +11,8 @@ use abi::{Errno, Result, memory::E820Entry};
 use locks::{Level, Lock};
 use pv_mmu::Regions;
 
+use crate::memory::frame_table;
+
 /// A domain's account, in frames.
 pub struct DomainMemory {
     total: AtomicU64,
@@ -25,12 +27,12 @@ pub struct DomainMemory {
 
 impl DomainMemory {
     /// An empty account.
-    pub const fn new(maximum: u64) -> Self {
+    pub fn new(maximum: u64) -> Self {
         Self {
             total: AtomicU64::new(0),
             maximum: AtomicU64::new(maximum),
             claimed: AtomicU64::new(0),
-            regions: Regions::new(),
+            regions: Regions::new(frame_table::limit()),
             map: Lock::new(Level::DomainFrames, Vec::new()),
         }
     }

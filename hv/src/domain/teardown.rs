@@ -182,9 +182,9 @@ fn release_grants(domain: &'static Domain, caller: &Caller<'_>) -> Option<u64> {
 
 /// Takes every frame away that is still the domain's.
 fn relinquish(turn: &mut Turn) -> TeardownProgress {
-    let (domain, limit) = (turn.domain, frame_table::limit());
+    let domain = turn.domain;
     let mut from = turn.step - FRAMES;
-    while let Some(region) = domain.memory.regions.next(limit, Mfn(from)) {
+    while let Some(region) = domain.memory.regions.next(Mfn(from)) {
         let end = region.end.min((region.start + 1).next_multiple_of(STRIDE));
         from = relinquish_range(domain, region.start, end);
         if budget::is_spent() {
@@ -192,7 +192,7 @@ fn relinquish(turn: &mut Turn) -> TeardownProgress {
             return TeardownProgress::More;
         }
     }
-    turn.step = FRAMES + limit.0;
+    turn.step = FRAMES + frame_table::limit().0;
     domain.advance(Life::Dead);
     retired::reap_soon();
     virqs::raise(Virq::DOM_EXC);

@@ -94,7 +94,7 @@ pub fn build(id: DomainId, program: &Program) -> Result<Bare> {
         pirqs: 32,
     };
     let record = Domain::create(NewId::chosen(id)?, wanted)?;
-    block::with_deep_stack(cpu::this().index, || record.domain().make_vcpus())??;
+    block::with_deep_stack(cpu::this().index, block::MOST_EXTRA_PAGES, || record.domain().make_vcpus())??;
     let domain = record.publish();
     let mut frames = [Mfn(0); FRAMES];
     for (pfn, frame) in (0_u64..).zip(&mut frames) {
@@ -129,7 +129,7 @@ pub fn build(id: DomainId, program: &Program) -> Result<Bare> {
 fn take(domain: &'static Domain, pfn: u64) -> Result<Mfn> {
     domain.memory.charge(1)?;
     let frame = recycle::take(Order(0), physical::ANYWHERE)?;
-    domain.memory.regions.note(frame_table::limit(), frame, 1);
+    domain.memory.regions.note(frame, 1);
     frame_table::frames().get(frame).ok_or(Errno::ENOMEM)?.assign(domain.id);
     machine_to_physical::set(frame, pfn);
     Ok(frame)

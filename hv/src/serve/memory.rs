@@ -72,7 +72,7 @@ pub(super) fn block_order(order: u32) -> Result<Order> {
 
 /// Gives free, scrubbed and charged frames to a domain. Errors: `ESRCH` if it is dying; then the frames are free again.
 pub(super) fn give(domain: &Domain, first: Mfn, count: u64) -> Result<()> {
-    domain.memory.regions.note(frame_table::limit(), first, count);
+    domain.memory.regions.note(first, count);
     let frames = frame_table::frames();
     for frame in first.0..first.0 + count {
         if let Some(info) = frames.get(Mfn(frame)) {

@@ -27,6 +27,8 @@ use crate::{
 
 /// Physical interrupts beyond the machine's lines that a domain can name, as `extra_guest_irqs` has it by default.
 const EXTRA_PIRQS: u32 = 32;
+/// More stack for putting a vCPU together, which is done on the stack, in several pieces of some kilobytes.
+const VCPU_STACK_PAGES: u64 = 16;
 
 /// Pauses a new domain: the toolstack's first unpause starts it. A function of its own, so that a CPU fault of ours in here
 /// unwinds through a call, and the caller's guard takes the unpublished domain back (docs/soundness.md, gap 1).
@@ -110,8 +112,7 @@ impl LifecycleHost for Caller<'_> {
 
     fn make_vcpus(&mut self, target: Target) -> Result<()> {
         let domain = living(target)?;
-        // A vCPU is put together on the stack, in several pieces of some kilobytes.
-        block::with_deep_stack(cpu::this().index, || domain.make_vcpus())?
+        block::with_deep_stack(cpu::this().index, VCPU_STACK_PAGES, || domain.make_vcpus())?
     }
 
     fn set_handle(&mut self, target: Target, handle: DomainHandle) -> Result<()> {
