@@ -3,6 +3,7 @@
 use crate::{
     DomainId, GuestHandle, Mfn, Virq,
     layout::{constants, numbers, wire},
+    memory::VirtualMemoryRange,
     version::DomainHandle,
     xen_x86::ArchDomainConfig,
 };
@@ -375,6 +376,6 @@ wire! {
         /// Physical node of each.
         pub physical_nodes: GuestHandle<u32> = "vnode_to_pnode",
         /// The ranges.
-        pub memory: GuestHandle<u8> = "vmemrange",
+        pub memory: GuestHandle<VirtualMemoryRange> = "vmemrange",
     }
 }

@@ -1,13 +1,14 @@
 //! How much memory a domain has and may have, and the memory map it is told. Counts only: whose a frame is stands in the
 //! frame table.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::sync::atomic::{
     AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
 
 use abi::{Errno, Result, memory::E820Entry};
+use hypercalls::op::virtual_numa::VirtualTopology;
 use locks::{Level, Lock};
 use pv_mmu::Regions;
 
@@ -23,6 +24,8 @@ pub struct DomainMemory {
     pub regions: Regions,
     /// The memory map that its builder gave it; empty if none did.
     pub map: Lock<Vec<E820Entry>>,
+    /// The NUMA topology that its builder gave it, if one did.
+    pub topology: Lock<Option<Arc<VirtualTopology>>>,
 }
 
 impl DomainMemory {
@@ -34,6 +37,7 @@ impl DomainMemory {
             claimed: AtomicU64::new(0),
             regions: Regions::new(frame_table::limit()),
             map: Lock::new(Level::DomainFrames, Vec::new()),
+            topology: Lock::new(Level::DomainFrames, None),
         }
     }
 

@@ -177,6 +177,7 @@ fn release_grants(domain: &'static Domain, caller: &Caller<'_>) -> Option<u64> {
     // Giving a claim back cannot fail.
     let _ = claims::stake(&domain.memory, 0);
     drop(core::mem::take(&mut *domain.memory.map.lock()));
+    drop(domain.memory.topology.lock().take());
     Some(FRAMES)
 }
 

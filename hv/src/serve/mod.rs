@@ -37,5 +37,6 @@ mod sysctl;
 pub mod traps;
 pub mod vcpus;
 mod version;
+mod virtual_numa;
 
 pub use caller::Caller;

@@ -30,6 +30,7 @@ pub use self::time::{DomainTimeHost, TscState};
 use crate::authority::{self, ControlDomain, Found, Policy, Target};
 use crate::behalf::{self, Accountable, Behalf};
 use crate::guest::{self, GuestMemory, Preemption};
+use crate::op::virtual_numa::{self, VirtualNumaHost};
 use crate::outcome::{Failure, Reply};
 use crate::table::{Row, rows};
 
@@ -44,6 +45,7 @@ pub trait DomctlHost:
     + CpuPolicyHost
     + RightsHost
     + DomainTimeHost
+    + VirtualNumaHost
     + Accountable
 {
 }
@@ -58,6 +60,7 @@ impl<H> DomctlHost for H where
         + CpuPolicyHost
         + RightsHost
         + DomainTimeHost
+        + VirtualNumaHost
         + Accountable
 {
 }
@@ -230,6 +233,7 @@ where
         DomctlOperation::IRQ_PERMISSION => rights::interrupt(host, request, target)?,
         DomctlOperation::IOMEM_PERMISSION => rights::frames(host, request, target)?,
         DomctlOperation::IOPORT_PERMISSION => rights::ports(host, request, target)?,
+        DomctlOperation::SETVNUMAINFO => virtual_numa::set(host, &request.argument()?, target)?,
         DomctlOperation::SETTIMEOFFSET => time::set_offset(host, request, target)?,
         DomctlOperation::GETTSCINFO => time::get_tsc(host, request, target)?,
         DomctlOperation::SETTSCINFO => time::set_tsc(host, request, target)?,
@@ -245,7 +249,7 @@ pub const ROWS: &[Row] = rows!(DomctlOperation {
         IOMEM_PERMISSION IOPORT_PERMISSION HYPERCALL_INIT SETTIMEOFFSET GETVCPUAFFINITY RESUMEDOMAIN SENDTRIGGER
         SUBSCRIBE SET_ADDRESS_SIZE GET_ADDRESS_SIZE SET_EXT_VCPUCONTEXT GET_EXT_VCPUCONTEXT GETTSCINFO SETTSCINFO
         GETPAGEFRAMEINFO3 SET_VIRQ_HANDLER SETNODEAFFINITY GETNODEAFFINITY GET_CPU_POLICY SET_CPU_POLICY
-        SETVCPUEXTSTATE GETVCPUEXTSTATE GET_VCPU_MSRS SET_VCPU_MSRS;
+        SETVCPUEXTSTATE GETVCPUEXTSTATE GET_VCPU_MSRS SET_VCPU_MSRS SETVNUMAINFO;
     (absent "PV domains have no such pool"): GET_PAGING_MEMPOOL_SIZE SET_PAGING_MEMPOOL_SIZE;
     (absent "gone from Xen, or of another architecture"): SOFT_RESET_CONT REAL_MODE_AREA SET_OPT_FEATURE CACHEFLUSH
         VUART_OP DT_OVERLAY;
@@ -254,6 +258,6 @@ pub const ROWS: &[Row] = rows!(DomctlOperation {
         UNBIND_PT_IRQ MEMORY_MAPPING IOPORT_MAPPING SET_ACCESS_REQUIRED VM_EVENT_OP MEM_SHARING_OP MONITOR_OP AUDIT_P2M
         SET_BROKEN_PAGE_P2M SOFT_RESET VMTRACE_OP GSI_PERMISSION;
     (missing "PCI passthrough comes later"): ASSIGN_DEVICE TEST_ASSIGN_DEVICE DEASSIGN_DEVICE GET_DEVICE_GROUP;
-    (missing "to be done: virtual NUMA, debuggers, cache monitoring"): SETVNUMAINFO PSR_CMT_OP PSR_ALLOC DEBUG_OP
+    (missing "to be done: debuggers, cache monitoring, changed domains"): PSR_CMT_OP PSR_ALLOC DEBUG_OP
         GET_DOMAIN_STATE GDBSX_GUESTMEMIO GDBSX_PAUSEVCPU GDBSX_UNPAUSEVCPU GDBSX_DOMSTATUS;
 });

@@ -11,7 +11,7 @@ mod resource;
 
 use abi::memory::{
     AccessOperation, AddToPhysmap, AddToPhysmapBatch, MapSpace, MemoryDomain, MemoryOperation, MemoryReservation,
-    OPERATION_BITS, PodTarget, RESERVED_MEMORY_ALL, RemoveFromPhysmap, ReservedDeviceMemoryMap, VnumaTopology,
+    OPERATION_BITS, PodTarget, RESERVED_MEMORY_ALL, RemoveFromPhysmap, ReservedDeviceMemoryMap,
 };
 use abi::{Errno, GuestHandle, Result};
 
@@ -21,6 +21,7 @@ pub use self::reservation::{Placement, ReservationHost};
 pub use self::resource::{Resource, ResourceHost};
 use crate::authority::{self, Policy, Target};
 use crate::guest::{self, GuestMemory, Preemption};
+use crate::op::virtual_numa;
 use crate::outcome::Reply;
 use crate::table::{Row, rows};
 
@@ -107,7 +108,7 @@ where
         MemoryOperation::CLAIM_PAGES => claim_pages(host, argument.cast()),
         // Built without 32-bit PV guests, there is no table of 32-bit entries.
         MemoryOperation::MACHPHYS_COMPAT_MFN_LIST => Err(Errno::EOPNOTSUPP.into()),
-        MemoryOperation::GET_VNUMAINFO => virtual_numa(host, argument.cast()),
+        MemoryOperation::GET_VNUMAINFO => virtual_numa::get(host, argument.cast()),
         MemoryOperation::RESERVED_DEVICE_MEMORY_MAP => reserved_device_memory(host, argument.cast()),
         MemoryOperation::ACCESS_OP => access_operation(host, argument.cast()),
         _ => Err(Errno::ENOSYS.into()),
@@ -175,16 +176,6 @@ fn claim_pages<H: MemoryHost + Policy + GuestMemory>(host: &mut H, argument: Gue
     Ok(0)
 }
 
-/// No domain has a virtual NUMA topology yet. Errors: `EFAULT`, `EINVAL` for padding, `ESRCH`, `EPERM`, `EOPNOTSUPP`.
-fn virtual_numa<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<VnumaTopology>) -> Reply {
-    let request = guest::read(host, argument)?;
-    if request.reserved != 0 {
-        return Err(Errno::EINVAL.into());
-    }
-    authority::target(host, request.domain)?;
-    Err(Errno::EOPNOTSUPP.into())
-}
-
 /// Without an IOMMU there are no such ranges. Errors: `EFAULT`, `EINVAL` for an unknown flag.
 fn reserved_device_memory<H: GuestMemory>(host: &H, argument: GuestHandle<ReservedDeviceMemoryMap>) -> Reply {
     let mut request = guest::read(host, argument)?;
@@ -208,13 +199,12 @@ fn access_operation<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<Acc
 pub const ROWS: &[Row] = rows!(MemoryOperation {
     works: INCREASE_RESERVATION DECREASE_RESERVATION MAXIMUM_RAM_PAGE CURRENT_RESERVATION MAXIMUM_RESERVATION
         MACHPHYS_MFN_LIST POPULATE_PHYSMAP MEMORY_MAP MACHINE_MEMORY_MAP EXCHANGE MACHPHYS_MAPPING SET_MEMORY_MAP
-        MAXIMUM_GPFN CLAIM_PAGES ACQUIRE_RESOURCE;
+        MAXIMUM_GPFN CLAIM_PAGES ACQUIRE_RESOURCE GET_VNUMAINFO;
     (absent "for translated domains only, and there are none"): ADD_TO_PHYSMAP REMOVE_FROM_PHYSMAP ADD_TO_PHYSMAP_BATCH
         SET_POD_TARGET GET_POD_TARGET;
     (absent "no memory sharing, paging or access control"): GET_SHARING_FREED_PAGES GET_SHARING_SHARED_PAGES PAGING_OP
         ACCESS_OP SHARING_OP;
     (absent "no 32-bit PV guests"): MACHPHYS_COMPAT_MFN_LIST;
-    (absent "no domain has virtual NUMA nodes"): GET_VNUMAINFO;
     (absent "no IOMMU"): RESERVED_DEVICE_MEMORY_MAP;
     (absent "an addition of Qubes"): GET_MFN_FROM_PFN;
 });

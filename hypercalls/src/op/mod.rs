@@ -19,3 +19,4 @@ pub mod timer;
 pub mod vcpu;
 pub mod vcpu_context;
 pub mod version;
+pub mod virtual_numa;

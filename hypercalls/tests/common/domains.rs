@@ -1,5 +1,7 @@
 //! Domains of the fake host, as domctl sees them. Every change is an effect, and the next one can be refused.
 
+use std::sync::Arc;
+
 use abi::domctl_domain::DomainInfo;
 use abi::domctl_vcpu::{VcpuInformation, VcpuMsr};
 use abi::version::DomainHandle;
@@ -13,6 +15,7 @@ use hypercalls::op::domctl::{
 };
 use hypercalls::op::vcpu::Progress;
 use hypercalls::op::vcpu_context::CheckedContext;
+use hypercalls::op::virtual_numa::{VirtualNumaHost, VirtualTopology};
 
 use super::Fake;
 
@@ -233,6 +236,16 @@ impl RightsHost for Fake {
     }
     fn grant_ports(&mut self, _target: Target, first: u16, count: u32, grant: Grant) -> Result<()> {
         self.attempt("ports", (first, count, grant))
+    }
+}
+
+impl VirtualNumaHost for Fake {
+    fn set_virtual_numa(&mut self, target: Target, topology: Arc<VirtualTopology>) -> Result<()> {
+        self.topologies.insert(target.id().0, topology);
+        Ok(())
+    }
+    fn virtual_numa(&self, target: Target) -> Result<Arc<VirtualTopology>> {
+        self.topologies.get(&target.id().0).cloned().ok_or(Errno::EOPNOTSUPP)
     }
 }
 

@@ -12,6 +12,7 @@ mod vcpus;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use abi::version::DomainHandle;
 use abi::{DomainId, Errno, GuestVirtual, Result, VcpuId};
@@ -20,6 +21,7 @@ use hypercalls::behalf::{Accountable, Behalf};
 use hypercalls::guest::{GuestMemory, Preemption};
 use hypercalls::op::console::ConsoleHost;
 use hypercalls::op::version::{BuildFacts, VersionHost};
+use hypercalls::op::virtual_numa::VirtualTopology;
 use hypercalls::outcome::{Failure, Reply};
 
 pub use memory::{BASE, Memory, SIZE, at, hypervisor, nowhere};
@@ -37,6 +39,7 @@ pub struct Fake {
     pub hardware: bool,
     pub model_of: BTreeSet<u16>,
     pub domains: BTreeSet<u16>,
+    pub topologies: BTreeMap<u16, Arc<VirtualTopology>>,
     /// Looks at the clock that find time left; none means forever.
     pub budget: Cell<Option<u32>>,
     pub assist: u64,
@@ -74,6 +77,7 @@ impl Fake {
             hardware: true,
             model_of: BTreeSet::new(),
             domains: BTreeSet::from([0, 5]),
+            topologies: BTreeMap::new(),
             budget: Cell::new(None),
             assist: 0,
             minor: 17,

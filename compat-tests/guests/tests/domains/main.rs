@@ -6,6 +6,7 @@
 // One of its programs is for the counting guest.
 #[allow(dead_code)]
 mod guest;
+mod numa;
 mod toolstack;
 
 use compat_guests::buffer::Buffer;
@@ -25,6 +26,7 @@ fn main() {
     mapped_at_its_end(first + 2);
     events(first + 3);
     many(first + 4);
+    numa::virtual_numa();
 }
 
 /// What createdomain refuses, and the requests of others.

@@ -109,7 +109,7 @@ where
     check_rest(output.extent_start, output_done, output.extent_count)?;
     let target = authority::target(host, input.domain)?;
     // The input's placement means nothing; only the new frames are placed.
-    let placement = reservation::placement(host, output.flags).ok_or(Errno::EINVAL)?;
+    let placement = reservation::placement(host, target, output.flags).ok_or(Errno::EINVAL)?;
     Ok((target, placement))
 }
 

@@ -9,6 +9,7 @@ use abi::{Gfn, GuestHandle, Mfn, Pfn, Result};
 
 use crate::authority::{self, Policy, Target};
 use crate::guest::{self, GuestMemory, Preemption};
+use crate::op::virtual_numa::VirtualNumaHost;
 use crate::outcome::{Failure, Reply};
 
 /// Where new memory may lie.
@@ -19,7 +20,7 @@ pub struct Placement {
 }
 
 /// Frames coming to and leaving domains.
-pub trait ReservationHost {
+pub trait ReservationHost: VirtualNumaHost {
     /// One more than the highest frame number of RAM.
     fn page_limit(&self) -> u64;
     /// Largest extent order the caller may use.
@@ -64,7 +65,7 @@ where
         return None;
     }
     let target = authority::target(host, reservation.domain).ok()?;
-    let placement = placement(host, reservation.flags)?;
+    let placement = placement(host, target, reservation.flags)?;
     if !reservation.extent_start.is_null() {
         let rest = reservation.extent_start.element(start);
         guest::check_array(rest, reservation.extent_count - start).ok()?;
@@ -73,10 +74,21 @@ where
 }
 
 /// Reads the placement flags; `None` is a refusal. All memory is one node here: any node may be preferred, only a
-/// privileged caller may insist, and only on the one there is.
-pub(super) fn placement<H: Policy>(host: &H, flags: MemoryFlags) -> Option<Placement> {
+/// privileged caller may insist, and only on the one there is. A virtual node stands for the one that the domain's
+/// topology puts it on, and for any if the domain has none.
+pub(super) fn placement<H>(host: &H, target: Target, flags: MemoryFlags) -> Option<Placement>
+where
+    H: ReservationHost + Policy,
+{
     let exact = flags.contains(MemoryFlags::EXACT_NODE_REQUEST);
-    if !flags.contains(MemoryFlags::VNODE) && flags.node() != ANY_NODE {
+    if flags.contains(MemoryFlags::VNODE) {
+        if let Ok(topology) = host.virtual_numa(target) {
+            let node = topology.physical_node(flags.node())?;
+            if exact && node != 0 {
+                return None;
+            }
+        }
+    } else if flags.node() != ANY_NODE {
         let privileged = host.is_hardware_domain() || host.is_control_domain();
         let refused = if privileged { flags.node() >= NODES_MAX || (exact && flags.node() != 0) } else { exact };
         if refused {
