@@ -1,5 +1,5 @@
 #: about = "a guest that crashes: on_crash destroy, restart, preserve, coredump"
-#: limit = 700
+#: limit = 1000
 mkdir -p /var/lib/xen/dump
 for action in destroy preserve coredump-destroy; do
     linux "$action" end=crash "on_crash = \"$action\""
@@ -9,7 +9,7 @@ wait_for 200 gone destroy
 verdict destroy-gone
 wait_for 200 sh -c "xl list preserve | grep -q -- '---.c'"
 verdict preserve-stays "$(state preserve)"
-wait_for 200 gone coredump-destroy
+wait_for 400 gone coredump-destroy
 verdict coredump-gone
 [ "$(cat /var/lib/xen/dump/* | wc -c)" -gt 100000000 ]
 verdict dump-size "$(cat /var/lib/xen/dump/* | wc -c)"
