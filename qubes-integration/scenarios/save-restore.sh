@@ -32,9 +32,6 @@ xl migrate -s '' guest /mnt/scratch/receive > out 2>&1
 value migrate.status $?
 # While it is received it has another name, which its console's log keeps.
 goes_on after-migrate guest--incoming
-xl migrate --precopy-iterations 2 -s '' guest /mnt/scratch/receive > out 2>&1
-value migrate-iterations.status $?
-goes_on after-migrate-iterations guest--incoming
 domains | sed 's/ [rb-]-----$/ alive/' | lines list
 console guest | grep -A 9999 '^GUEST done' | grep -c 'cut here\|Call Trace' | lines kernel-complaints
 truncate -s 60000000 image

@@ -46,8 +46,8 @@ join_network() {
 
 # serve_commands: lets the other machine run shell lines here (`there`) and send its guests.
 serve_commands() {
-    printf '#!/bin/sh\nexec xl migrate-receive\n' > receive
-    # socat ends its program when the stream has ended; this one has to go on.
+    # socat ends its program when the stream has ended; these have to go on.
+    printf '#!/bin/sh\ntrap "" TERM HUP\nexec xl migrate-receive\n' > receive
     printf '#!/bin/sh\ntrap "" TERM HUP\nexec xl restore /dev/stdin > /var/log/restore 2>&1\n' > restore
     printf '#!/bin/sh\nexec socat -t 600 - TCP:%s:7000\n' "$there" > send
     printf '#!/bin/sh\ncat > command.$$; . /run/toolstack/lib.sh; . /run/toolstack/journey.sh; . ./command.$$\n' > command
@@ -67,8 +67,7 @@ notes_changes() { xl info | grep -q '^xen_extra.*xenolith'; }
 send_guest() {
     local status
     if notes_changes; then
-        # Each round before the stop sends all pages, as all count as changed: one is enough.
-        xl migrate --precopy-iterations 1 -s '' guest /mnt/scratch/send > /var/log/send 2>&1
+        xl migrate -s '' guest /mnt/scratch/send > /var/log/send 2>&1
         status=$?
         echo "live, status $status"
     else
