@@ -1,5 +1,6 @@
-//! What it costs in instructions to go from one domain to another and back, on one CPU: `COST name=instructions`, the
-//! few of both guests included. The other domain is one of the `domains` guest's, made by hand.
+//! What other domains cost in instructions, on one CPU: `COST name=instructions`. To go from one domain to another and
+//! back, the few of both guests included; to make a domain, to give it memory, to take it down. The other domain is one
+//! of the `domains` guest's, made by hand.
 #![no_std]
 #![no_main]
 
@@ -12,13 +13,13 @@ mod guest;
 mod toolstack;
 
 use compat_guests::buffer::Buffer;
-use compat_guests::cost::row;
+use compat_guests::cost::{row, row_told};
 use compat_guests::hypercall::call2;
 use compat_guests::number::{self, event, sched, vcpu};
 use compat_guests::report::{check, result, value};
 use compat_guests::{events, memory, smp, time};
 use guest::{Guest, Program};
-use toolstack::{DESTROY, UNPAUSE, simple};
+use toolstack::{DESTROY, MAX_MEM, MAX_VCPUS, UNPAUSE, creation, domctl, populate, request, simple};
 
 compat_guests::guest!(main);
 
@@ -28,6 +29,8 @@ fn main() {
     toolstack::agree();
     yielding();
     answering();
+    making();
+    destroying();
     value("done", 1);
 }
 
@@ -70,4 +73,65 @@ fn answering() {
 fn end(other: &Guest) {
     result(format_args!("destroy"), simple(DESTROY, other.id));
     result(format_args!("gone"), guest::until_gone(other.id));
+}
+
+/// Runs an operation; how many instructions it took.
+fn counted(mut operation: impl FnMut()) -> u64 {
+    let before = time::tsc();
+    operation();
+    time::tsc() - before
+}
+
+/// A domain without memory, which nobody needs afterwards.
+fn making() {
+    row_told("domctl: a domain of two vCPUs created", |_| {
+        let mut made = creation();
+        let mut status = [0; 2];
+        let cost = counted(|| {
+            status[0] = domctl(&mut made);
+            status[1] = domctl(&mut request(MAX_VCPUS, made.get_u16(8)).u32(16, 2));
+        });
+        let id = made.get_u16(8);
+        let gone = simple(DESTROY, id) | guest::until_gone(id);
+        check("made", (status == [0, 0] && gone == 0).into(), format_args!("{status:?} {gone}"));
+        cost
+    });
+}
+
+/// What is given to a domain beyond its first frames, in calls of [`EXTENTS`] each.
+const CALLS: u64 = 4;
+const EXTENTS: usize = 512;
+
+fn destroying() {
+    row_told("domctl: a running domain of 8 frames destroyed", |_| destroyed_with(|_| ()));
+    let mut populated = u64::MAX;
+    row_told("domctl: a running domain of 2,056 frames destroyed", |_| {
+        destroyed_with(|id| populated = populated.min(counted(|| more(id)) / CALLS))
+    });
+    row_told("memory: 512 single frames for another domain", |_| populated);
+}
+
+fn more(id: u16) {
+    for call in 0..CALLS {
+        let (done, _) = populate::<EXTENTS>(id, 8 + call * EXTENTS as u64);
+        check("populated", (done == EXTENTS as i64).into(), format_args!("{done}"));
+    }
+}
+
+/// Builds a domain, hands it to `prepare`, lets it run, and destroys it; what the last cost.
+fn destroyed_with(prepare: impl FnOnce(u16)) -> u64 {
+    let Some(other) = Guest::build_silently(Program::FOR_EVER) else { return u64::MAX };
+    let allowed = domctl(&mut request(MAX_MEM, other.id).u64(16, 16 << 10));
+    prepare(other.id);
+    let started = simple(UNPAUSE, other.id);
+    let ran = other.runs();
+    let mut status = 0;
+    let cost = counted(|| status = simple(DESTROY, other.id));
+    let gone = guest::until_gone(other.id);
+    check(
+        "destroyed",
+        (allowed == 0 && started == 0 && ran && status == 0 && gone == 0).into(),
+        format_args!("{allowed} {started} {ran} {status} {gone}"),
+    );
+    cost
 }
