@@ -4,6 +4,7 @@
 
 use crate::{
     cpu, domain,
+    interrupt::flush,
     memory::{frame_table, heap, physical},
     sync,
     time::clock,
@@ -22,9 +23,13 @@ pub struct Snapshot {
 impl Snapshot {
     /// As it is now.
     pub fn take() -> Self {
-        Self {
-            frames: -((physical::free_frames() + heap::mapped_frames()) as i64),
-            heap_bytes: heap::bytes_in_use() as i64,
+        loop {
+            let mapped = heap::mapped_frames();
+            let free = physical::free_frames();
+            // The heap of another CPU may have been on its way from one to the other.
+            if heap::mapped_frames() == mapped {
+                return Self { frames: -((free + mapped) as i64), heap_bytes: heap::bytes_in_use() as i64 };
+            }
         }
     }
 
@@ -57,6 +62,8 @@ pub fn locks() -> Option<&'static str> {
             if clock::now() > deadline {
                 return Some("a lock is held");
             }
+            // Who holds one may wait for this CPU's answer (docs/locking.md, rule 4).
+            flush::answer();
             core::hint::spin_loop();
         }
     }

@@ -28,6 +28,9 @@ impl VcpuRegistersHost for Caller<'_> {
         extended_state::size_of_components(components) as usize
     }
 
+    // Out of line, so that a CPU fault of ours in here unwinds through a call, and the caller's buffer is freed
+    // (docs/soundness.md, gap 1).
+    #[inline(never)]
     fn extended_state(&mut self, target: Target, vcpu: VcpuId, into: &mut [u8]) -> Result<(Components, Progress)> {
         let offered = policy::staged(named(target)?, |cpuid| cpuid.extended_states().offered());
         let mut has = Components::default();
