@@ -105,7 +105,8 @@ fn a_topology_that_cannot_be_is_refused_and_the_former_stays() {
     let mut host = Fake::new();
     let good = wanted(&mut host);
     assert_eq!(set(&mut host, &good), Ok(0));
-    let changes: [(Errno, fn(&mut VirtualNuma)); 10] = [
+    type Change = fn(&mut VirtualNuma);
+    let changes: [(Errno, Change); 10] = [
         (Errno::EINVAL, |topology| topology.nodes = 0),
         (Errno::EINVAL, |topology| topology.nodes = 33),
         (Errno::EINVAL, |topology| topology.nodes = u32::MAX),
