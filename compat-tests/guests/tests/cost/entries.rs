@@ -9,6 +9,8 @@ pub const USER_ROUNDS: u64 = 100;
 pub static INFO: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 /// Address of the word of pending bits of each vCPU's port, or of its word in the array of FIFO events.
 pub static WORD: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+/// Address of the word of ready queues in each vCPU's FIFO control block.
+pub static READY: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 /// The bits of that word that stay when the event is taken.
 pub static KEEP: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 /// Events taken by each vCPU.
@@ -34,6 +36,15 @@ core::arch::global_asm!(
     "    mov rcx, [rip + {keep} + 8 * \\vcpu]",
     "    lock and qword ptr [rax], rcx",
     "    inc qword ptr [rip + {taken} + 8 * \\vcpu]",
+    ".endm",
+    // The queue has this one event: taking it is to clear its word and the word of ready queues.
+    ".macro take_fifo vcpu",
+    "    mov rax, [rip + {info} + 8 * \\vcpu]",
+    "    mov byte ptr [rax], 0",
+    "    mov rax, [rip + {word} + 8 * \\vcpu]",
+    "    mov dword ptr [rax], 0",
+    "    mov rax, [rip + {ready} + 8 * \\vcpu]",
+    "    mov dword ptr [rax], 0",
     ".endm",
     ".pushsection .text, \"ax\"",
     // Page fault of a 3-byte instruction: skip it.
@@ -86,16 +97,22 @@ core::arch::global_asm!(
     "    mov [rip + {stamp}], rax",
     "    take_event 0",
     "    finish_iret",
-    // The queue has this one event: taking it is to clear its word and the word of ready queues.
     ".globl entry_fifo",
     "entry_fifo:",
     "    start_iret 0",
-    "    mov rax, [rip + {info}]",
-    "    mov byte ptr [rax], 0",
-    "    mov rax, [rip + {word} + 8]",
-    "    mov dword ptr [rax], 0",
-    "    mov rax, [rip + {word}]",
-    "    mov dword ptr [rax], 0",
+    "    take_fifo 0",
+    "    finish_iret",
+    ".globl entry_first_fifo",
+    "entry_first_fifo:",
+    "    start_iret 0",
+    "    take_fifo 0",
+    "    inc qword ptr [rip + {taken}]",
+    "    finish_iret",
+    ".globl entry_second_fifo",
+    "entry_second_fifo:",
+    "    start_iret 0",
+    "    take_fifo 1",
+    "    inc qword ptr [rip + {taken} + 8]",
     "    finish_iret",
     ".globl entry_syscall",
     "entry_syscall:",
@@ -163,6 +180,7 @@ core::arch::global_asm!(
     ".popsection",
     info = sym INFO,
     word = sym WORD,
+    ready = sym READY,
     keep = sym KEEP,
     taken = sym TAKEN,
     stamp = sym STAMP,
@@ -186,6 +204,10 @@ unsafe extern "C" {
     pub safe static entry_stamped: u8;
     /// Upcall of vCPU 0 with FIFO queues.
     pub safe static entry_fifo: u8;
+    /// The same, counted.
+    pub safe static entry_first_fifo: u8;
+    /// Upcall of vCPU 1 with FIFO queues, counted.
+    pub safe static entry_second_fifo: u8;
     /// System call of user mode.
     pub safe static entry_syscall: u8;
     /// User code: system calls.

@@ -36,7 +36,8 @@ fn main() {
     bounces::measure();
     storms::measure();
     devices::measure();
-    if switches::start() {
+    let second = switches::start();
+    if second {
         switches::measure(&switches::Names {
             polling: "two vCPUs, one CPU: event there and back, both polling",
             blocking: "two vCPUs, one CPU: event there and back, both blocking",
@@ -47,6 +48,9 @@ fn main() {
         });
     }
     // Last: there is no way back from FIFO queues but to lose all ports.
-    channels::measure();
+    let queues = channels::measure();
+    if second && let Some(queues) = queues {
+        queues.measure_between_two();
+    }
     report::value("done", 1);
 }

@@ -5,7 +5,7 @@ use compat_guests::cost::{row, row_of};
 use compat_guests::events;
 use compat_guests::hypercall::call2;
 use compat_guests::number::{self, event, sched, vcpu};
-use compat_guests::{memory, smp, time};
+use compat_guests::{memory, smp, time, trap};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// vCPU 1's port and vCPU 0's.
@@ -17,6 +17,7 @@ const ANSWER_POLLING: u32 = 0;
 const ANSWER_BLOCKING: u32 = 1;
 const YIELD: u32 = 2;
 const GO_DOWN: u32 = 3;
+const TAKE_QUEUES: u32 = 4;
 
 fn port(vcpu: usize) -> u32 {
     PORTS[vcpu].load(Ordering::Relaxed)
@@ -60,6 +61,10 @@ extern "C" fn second(_: u64) -> ! {
             ANSWER_BLOCKING => {
                 exchange_blocking(1, None);
                 send(0);
+            }
+            TAKE_QUEUES => {
+                trap::register_callback(0, 0, &raw const entries::entry_second_fifo as u64);
+                ROLE.store(ANSWER_BLOCKING, Ordering::SeqCst);
             }
             YIELD => _ = call2(number::SCHED_OP, sched::YIELD, 0),
             _ => {
@@ -108,6 +113,25 @@ pub fn start() -> bool {
 pub fn exchange() {
     send(1);
     wait_polling(0);
+}
+
+/// The exchange once more, with FIFO queues, which both vCPUs have, and a vCPU 1 that is down; `ready` is told each new port.
+#[allow(dead_code)]
+pub fn measure_queues(name: &str, ready: impl Fn(usize, u32)) {
+    for vcpu in 0..2usize {
+        let Ok(port) = events::bind_ipi(vcpu as u32) else { return };
+        PORTS[vcpu].store(port, Ordering::Relaxed);
+        ready(vcpu, port);
+    }
+    ROLE.store(TAKE_QUEUES, Ordering::SeqCst);
+    smp::operation(vcpu::UP, 1, 0);
+    while ROLE.load(Ordering::SeqCst) == TAKE_QUEUES {
+        call2(number::SCHED_OP, sched::YIELD, 0);
+    }
+    upcalls::with_upcalls(&entries::entry_first_fifo, || {
+        row(name, |_| exchange_blocking(0, Some(1)));
+    });
+    events::mask_upcalls();
 }
 
 /// All rows of this family.
