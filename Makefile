@@ -38,7 +38,7 @@ test-full: setup
 compare: build runner
 	@command -v chromium >/dev/null || apt-get install -qq -y --no-install-recommends chromium >/dev/null || \
 		echo "chromium is not installed and apt-get cannot install it: the page will not be checked" >&2
-	@$(RUNNER) compare $(OPTIONS)
+	@$(RUNNER) compare $(if $(XTF),--xtf "$(XTF)") $(OPTIONS)
 
 lint: setup
 	@scripts/lint.sh

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::command::Options;
-use super::outcome::{Conformance, Cost, Outcome};
-use super::{boots, images, memory, mitigations, whole};
+use super::outcome::{Boot, Conformance, Cost, Image, Memory, Mitigation, Outcome, Work};
+use super::progress::Progress;
+use super::{boots, framework, images, memory, mitigations, scenarios, whole};
 use crate::answers::Answer;
 use crate::budgets::{self, Summary};
 use crate::compare::{self, Allowance};
@@ -18,89 +17,122 @@ use crate::hypervisor::Hypervisor;
 use crate::places;
 use crate::suite::{self, Recorded, Show, Wish};
 
-/// The progress bar and what is measured so far.
+/// What to run, and on what.
 struct Collector<'a> {
     options: &'a Options,
     reference: Hypervisor,
-    bar: ProgressBar,
+    recorded: Recorded,
+    guests: Vec<Guest>,
+    scenarios: scenarios::Plan,
+    xtf: Option<framework::Plan>,
+    progress: Progress,
+}
+
+/// What both hypervisors are, by themselves.
+#[derive(Default)]
+struct Sides {
+    memory: Vec<Memory>,
+    images: Vec<Image>,
+    mitigations: Vec<Mitigation>,
 }
 
 /// Builds what is missing, runs, and compares.
 pub fn everything(options: &Options) -> Result<Outcome> {
+    let recorded = if options.fresh { Recorded::Ignore } else { Recorded::Use };
+    // What was asked for and is not there is told before hours are spent on the rest.
+    let scenarios = scenarios::Plan::of(&options.scenarios)?;
+    let xtf = options.xtf.as_deref().map(|checkout| framework::Plan::of(checkout, recorded)).transpose()?;
     guest::build()?;
     let guests: Vec<Guest> =
         guest::named(&options.names)?.into_iter().filter(|guest| guest.name != memory::GUEST).collect();
+    let steps = steps_of(options, &guests) + scenarios.steps() + xtf.as_ref().map_or(0, framework::Plan::steps);
     let reference = Hypervisor::from(options.reference);
-    let measuring = guests.iter().filter(|guest| guest.recipe.icount).count();
-    let others = 2
-        + 2
-        + if options.no_boots { 0 } else { 2 }
-        + if options.no_work { 0 } else { 3 }
-        + 2 * mitigations::MODELS.len();
-    let bar = ProgressBar::new((guests.len() * 2 + measuring + others) as u64);
-    if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} [{bar:40}] {pos}/{len} {msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(500));
-    let collector = Collector { options, reference, bar };
-    let outcome = collector.collect(&guests);
-    collector.bar.finish_and_clear();
-    outcome
+    let progress = Progress::new(steps);
+    Collector { options, reference, recorded, guests, scenarios, xtf, progress }.collect()
+}
+
+/// Steps of everything but scenarios and XTF's tests.
+fn steps_of(options: &Options, guests: &[Guest]) -> usize {
+    let of_guest = |guest: &Guest| 1 + usize::from(guest.recipe.on == Where::Both) + usize::from(guest.recipe.icount);
+    let of_side = 2 + mitigations::MODELS.len() + usize::from(!options.no_boots);
+    guests.iter().map(of_guest).sum::<usize>() + 2 * of_side + if options.no_work { 0 } else { 3 }
 }
 
 impl Collector<'_> {
-    /// One step of the bar.
-    fn step<T>(&self, what: &str, on: Hypervisor, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.bar.set_message(format!("{what} on {}", on.title()));
-        let done = work();
-        self.bar.inc(1);
-        done
-    }
-
-    fn collect(&self, guests: &[Guest]) -> Result<Outcome> {
-        let (conformance, costs) = self.guests(guests)?;
-        let costs_missing = budgets::load()?.missing;
+    fn collect(self) -> Result<Outcome> {
+        let progress = &self.progress;
+        let (conformance, costs) = progress.part("test guests", || self.guests())?;
+        let sides = progress.part("memory and mitigations", || self.sides())?;
+        let boots = progress.part("boots", || self.boots())?;
+        let work = progress.part("a dom0's work", || self.work())?;
+        let run_scenarios = || self.scenarios.run(self.options.reference, self.recorded, progress);
+        let seen = progress.part("scenarios", run_scenarios)?;
+        let xtf = match &self.xtf {
+            Some(plan) => Some(progress.part("XTF", || plan.run(progress))?),
+            None => None,
+        };
         let costs_summary = Summary::of(costs.iter().filter_map(Cost::ratio));
-        let both = [self.reference, Hypervisor::Xenolith];
-        let (mut boots, mut memories, mut sizes, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for hypervisor in both {
-            memories.push(self.step("memory", hypervisor, || memory::measure(hypervisor))?);
-            sizes.push(self.step("image", hypervisor, || images::measure(hypervisor))?);
-            for cpu in mitigations::MODELS {
-                lines.push(self.step("mitigations", hypervisor, || mitigations::read(hypervisor, cpu))?);
-            }
-            if !self.options.no_boots {
-                boots.push(self.step("boot of dom0", hypervisor, || boots::measure(hypervisor))?);
-            }
-        }
-        let mut work = Vec::new();
-        if !self.options.no_work {
-            for hypervisor in [Hypervisor::Bare, self.reference, Hypervisor::Xenolith] {
-                work.push(self.step("dom0's work", hypervisor, || whole::measure(hypervisor))?);
-            }
-        }
+        let (setting, costs_missing) = (self.setting()?, budgets::load()?.missing);
         Ok(Outcome {
-            work,
-            setting: self.setting()?,
+            setting,
             conformance,
+            scenarios: seen.rows,
+            scenarios_left_out: self.scenarios.left_out,
+            figures: seen.figures,
+            xtf,
             costs,
             costs_summary,
             costs_missing,
             boots_missing: self.options.no_boots.then(|| "left out by --no-boots".into()),
             boots,
-            memory: memories,
-            images: sizes,
-            mitigations: lines,
+            memory: sides.memory,
+            work,
+            images: sides.images,
+            mitigations: sides.mitigations,
+            parts: self.progress.finish(),
         })
     }
 
-    fn guests(&self, guests: &[Guest]) -> Result<(Vec<Conformance>, Vec<Cost>)> {
+    fn both(&self) -> [Hypervisor; 2] {
+        [self.reference, Hypervisor::Xenolith]
+    }
+
+    fn sides(&self) -> Result<Sides> {
+        let mut sides = Sides::default();
+        for hypervisor in self.both() {
+            let step = &self.progress;
+            sides.memory.push(step.step("memory", hypervisor, || memory::measure(hypervisor))?);
+            sides.images.push(step.step("image", hypervisor, || images::measure(hypervisor))?);
+            for cpu in mitigations::MODELS {
+                sides.mitigations.push(step.step("mitigations", hypervisor, || mitigations::read(hypervisor, cpu))?);
+            }
+        }
+        Ok(sides)
+    }
+
+    fn boots(&self) -> Result<Vec<Boot>> {
+        if self.options.no_boots {
+            return Ok(Vec::new());
+        }
+        let boot = |on| self.progress.step("boot of dom0", on, || boots::measure(on));
+        self.both().into_iter().map(boot).collect()
+    }
+
+    fn work(&self) -> Result<Vec<Work>> {
+        if self.options.no_work {
+            return Ok(Vec::new());
+        }
+        let work = |on| self.progress.step("dom0's work", on, || whole::measure(on));
+        [Hypervisor::Bare, self.reference, Hypervisor::Xenolith].into_iter().map(work).collect()
+    }
+
+    fn guests(&self) -> Result<(Vec<Conformance>, Vec<Cost>)> {
         let allowed = compare::allowances()?;
-        let recorded = if self.options.fresh { Recorded::Ignore } else { Recorded::Use };
-        let wish = Wish { recorded, show: Show::Nothing, reference: self.reference, ..Wish::of(Pace::Quick) };
-        let run = |guest: &Guest, on| self.step(&guest.name, on, || suite::answer(guest, on, &wish));
+        let wish =
+            Wish { recorded: self.recorded, show: Show::Nothing, reference: self.reference, ..Wish::of(Pace::Quick) };
+        let run = |guest: &Guest, on| self.progress.step(&guest.name, on, || suite::answer(guest, on, &wish));
         let (mut rows, mut costs) = (Vec::new(), Vec::new());
-        for guest in guests {
+        for guest in &self.guests {
             let ours = run(guest, Hypervisor::Xenolith)?;
             let reference = match guest.recipe.on {
                 Where::Both => Some(run(guest, self.reference)?),

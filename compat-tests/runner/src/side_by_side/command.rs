@@ -1,14 +1,16 @@
 //! The command: collects, writes page and data, checks the page, sums up.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::outcome::Outcome;
+use super::outcome::{Boot, Conformance, Image, Memory, Outcome, Part};
 use super::{browser, collect, page};
 use crate::hypervisor::Reference;
 use crate::places;
 use crate::tally::Tally;
+use crate::xtf::suite;
 
 /// What to compare.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,6 +29,13 @@ pub struct Options {
     /// Leave out the work of a whole dom0, which takes minutes.
     #[arg(long)]
     pub no_work: bool,
+    /// Scenarios of Debian's toolstack: `quick` (those of `make test`, and Xen's own test programs), `all` (hours, on both),
+    /// `none`, or names of scenarios and journeys.
+    #[arg(long, value_delimiter = ',', default_value = "quick")]
+    pub scenarios: Vec<String>,
+    /// A built checkout of XTF (andyhhp/xtf), to have its tests in the report.
+    #[arg(long)]
+    pub xtf: Option<PathBuf>,
     /// Do not look at the page in a browser.
     #[arg(long)]
     pub no_browser: bool,
@@ -60,7 +69,7 @@ pub fn run(options: &Options) -> Result<Tally> {
 /// Prints one screen.
 fn summarise(outcome: &Outcome) -> Tally {
     let mut tally = Tally::default();
-    for row in &outcome.conformance {
+    for row in outcome.conformance.iter().chain(&outcome.scenarios) {
         let mut complaints = row.differing.clone();
         complaints.extend(row.complaints.iter().cloned());
         tally.count(&complaints);
@@ -68,33 +77,48 @@ fn summarise(outcome: &Outcome) -> Tally {
             println!("FAIL {}: {first}{}", row.guest, and_more(complaints.len()));
         }
     }
-    let (same, allowed) = outcome.answers();
-    println!(
-        "answers     {same} the same, {allowed} differ as allowed, {} differ",
-        outcome.conformance.iter().map(|row| row.differing.len()).sum::<usize>()
-    );
-    println!("costs       {}", outcome.costs_summary);
-    for boot in &outcome.boots {
-        println!("boot        {:<10} {:.1} s to dom0's first process", boot.on, boot.total());
-    }
-    for memory in &outcome.memory {
-        println!("memory      {:<10} {} KiB its own of {} KiB", memory.on, memory.own(), memory.total);
-    }
-    for image in &outcome.images {
-        println!("image       {:<10} {} bytes, {} compressed", image.of, image.plain, image.compressed);
+    for row in outcome.xtf.iter().flatten() {
+        let less = row.is_less().then(|| format!("{} on Xen, {} here", row.xen.word(), row.xenolith.word()));
+        less.iter().for_each(|line| println!("FAIL XTF {}: {line}", row.name));
+        tally.count(less.as_slice());
     }
     for work in &outcome.work {
         let complaints: Vec<String> = work.complaints.iter().map(|line| format!("{}: {line}", work.on)).collect();
         complaints.iter().for_each(|line| println!("FAIL dom0's work: {line}"));
         tally.count(&complaints);
     }
-    for (name, ratio) in outcome.work_ratios() {
-        println!("work        {name}: {ratio:.2} of Xen's instructions");
-    }
     let heavier = outcome.heavier_than_xen();
     heavier.iter().for_each(|line| println!("FAIL {line}"));
     tally.count(&heavier);
+    summary(outcome).iter().for_each(|(name, words)| println!("{name:<11} {words}"));
     tally
+}
+
+/// The lines of the summary, each with what it is about.
+fn summary(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    let answers = |rows: &[Conformance]| {
+        let (same, allowed, differing) = Outcome::answers(rows);
+        format!("{}: {same} answers the same, {allowed} differ as allowed, {differing} differ", rows.len())
+    };
+    let mut lines = vec![
+        ("guests", answers(&outcome.conformance)),
+        ("scenarios", format!("{}; {} not run", answers(&outcome.scenarios), outcome.scenarios_left_out.len())),
+        ("XTF", outcome.xtf.as_deref().map_or("not run: XTF=<built checkout>".into(), suite::sum_up)),
+        ("costs", outcome.costs_summary.to_string()),
+    ];
+    let boot = |boot: &Boot| ("boot", format!("{:<10} {:.1} s to dom0's first process", boot.on, boot.total()));
+    lines.extend(outcome.boots.iter().map(boot));
+    let memory =
+        |memory: &Memory| ("memory", format!("{:<10} {} KiB its own of {} KiB", memory.on, memory.own(), memory.total));
+    lines.extend(outcome.memory.iter().map(memory));
+    let image =
+        |image: &Image| ("image", format!("{:<10} {} bytes, {} compressed", image.of, image.plain, image.compressed));
+    lines.extend(outcome.images.iter().map(image));
+    let work = |(name, ratio)| ("work", format!("{name}: {ratio:.2} of Xen's instructions"));
+    lines.extend(outcome.work_ratios().into_iter().map(work));
+    let took = |part: &Part| format!("{} {:.0} s", part.name, part.seconds);
+    lines.push(("took", outcome.parts.iter().map(took).collect::<Vec<_>>().join(", ")));
+    lines
 }
 
 fn and_more(count: usize) -> String {

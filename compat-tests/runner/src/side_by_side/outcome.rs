@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::budgets::Summary;
+use crate::xtf::Row;
 
 /// Everything.
 #[derive(Clone, Debug, Serialize)]
@@ -13,6 +14,14 @@ pub struct Outcome {
     pub setting: Vec<(String, String)>,
     /// One row a test guest.
     pub conformance: Vec<Conformance>,
+    /// One row a scenario of Debian's toolstack, or a route of a journey.
+    pub scenarios: Vec<Conformance>,
+    /// Scenarios and journeys that were not run.
+    pub scenarios_left_out: Vec<String>,
+    /// Numbers that scenarios report.
+    pub figures: Vec<Figure>,
+    /// Verdicts of XTF's tests; none where no checkout was named.
+    pub xtf: Option<Vec<Row>>,
     /// One row an operation.
     pub costs: Vec<Cost>,
     /// What the costs come to.
@@ -31,6 +40,30 @@ pub struct Outcome {
     pub images: Vec<Image>,
     /// What each hypervisor says it does against speculation, by CPU model.
     pub mitigations: Vec<Mitigation>,
+    /// How long the comparison took.
+    pub parts: Vec<Part>,
+}
+
+/// A part of the comparison.
+#[derive(Clone, Debug, Serialize)]
+pub struct Part {
+    /// Which.
+    pub name: String,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// A number that a scenario reports without a judgement.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// The scenario.
+    pub scenario: String,
+    /// What it is.
+    pub name: String,
+    /// On the reference.
+    pub reference: Option<u64>,
+    /// On Xenolith.
+    pub xenolith: Option<u64>,
 }
 
 /// A test guest's answers on both.
@@ -158,9 +191,11 @@ pub struct Mitigation {
 }
 
 impl Outcome {
-    /// Answers that are the same, and those that differ as allowed.
-    pub fn answers(&self) -> (usize, usize) {
-        self.conformance.iter().fold((0, 0), |(same, allowed), row| (same + row.same, allowed + row.allowed))
+    /// Answers that are the same, those that differ as allowed, and those that differ.
+    pub fn answers(rows: &[Conformance]) -> (usize, usize, usize) {
+        rows.iter().fold((0, 0, 0), |(same, allowed, differing), row| {
+            (same + row.same, allowed + row.allowed, differing + row.differing.len())
+        })
     }
 
     /// Ratio of a figure of Xenolith's row to the first row's.

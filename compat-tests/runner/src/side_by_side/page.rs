@@ -2,9 +2,10 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::outcome::Outcome;
+use super::outcome::{Conformance, Outcome};
 use super::plots::{self, thousands};
 use super::style::{BAD, GOOD, NEW, OLD, OURS, SCRIPT, SHEET, TOLERATED};
+use crate::xtf::suite;
 
 /// Makes the page.
 pub fn render(outcome: &Outcome) -> String {
@@ -24,6 +25,8 @@ pub fn render(outcome: &Outcome) -> String {
                     } }
                     (cards(outcome))
                     (conformance(outcome))
+                    (scenarios(outcome))
+                    (xtf(outcome))
                     (costs(outcome))
                     (boots(outcome))
                     (work(outcome))
@@ -46,8 +49,7 @@ fn ratio(value: Option<f64>) -> String {
 }
 
 fn cards(outcome: &Outcome) -> Markup {
-    let (same, allowed) = outcome.answers();
-    let differing: usize = outcome.conformance.iter().map(|row| row.differing.len()).sum();
+    let (same, allowed, differing) = Outcome::answers(&outcome.conformance);
     let all = (same + allowed + differing).max(1);
     html! {
         div.cards {
@@ -70,12 +72,66 @@ fn conformance(outcome: &Outcome) -> Markup {
             h2 { "Does a guest see Xen?" }
             p { "Each test guest runs as dom0 on both; what Xen answers is the expected value."
                 (key(GOOD, "the same")) (key(TOLERATED, "differs as allowed-differences.toml says")) (key(BAD, "differs")) }
-            (plots::conformance(&outcome.conformance))
-            @for row in outcome.conformance.iter().filter(|row| !row.passed()) {
-                details open[row.differing.len() <= 5] {
-                    summary { b { (row.guest) } ": what differs" }
-                    @for line in row.differing.iter().chain(&row.complaints).take(200) { div { code { (line) } } }
+            (plots::conformance("conformance", &outcome.conformance))
+            (failures(&outcome.conformance))
+        }
+    }
+}
+
+fn failures(rows: &[Conformance]) -> Markup {
+    html! {
+        @for row in rows.iter().filter(|row| !row.passed()) {
+            details open[row.differing.len() <= 5] {
+                summary { b { (row.guest) } ": what differs" }
+                @for line in row.differing.iter().chain(&row.complaints).take(200) { div { code { (line) } } }
+            }
+        }
+    }
+}
+
+fn scenarios(outcome: &Outcome) -> Markup {
+    html! {
+        section {
+            h2 { "Does a user of Debian's toolstack see Xen?" }
+            p { "The same scripts in the same Debian dom0 on both: xl, libvirt, xenstored and Xen's own test programs. "
+                "What a user sees on Xen is the expected value; of a journey, which takes a guest from one machine to another, each machine's own judgement counts." }
+            @if !outcome.scenarios.is_empty() { (plots::conformance("scenarios", &outcome.scenarios)) }
+            (failures(&outcome.scenarios))
+            @if !outcome.scenarios_left_out.is_empty() {
+                p { "Not run (OPTIONS=\"--scenarios all\"): " (outcome.scenarios_left_out.join(", ")) "." }
+            }
+            @if !outcome.figures.is_empty() { (figures(outcome)) }
+        }
+    }
+}
+
+fn figures(outcome: &Outcome) -> Markup {
+    let number = |figure: Option<u64>| figure.map_or("–".into(), thousands);
+    html! {
+        table {
+            tr { th { "scenario" } th { "figure" } th { "reference" } th { "Xenolith" } th { "Xenolith / reference" } }
+            @for row in &outcome.figures {
+                @let part = row.reference.zip(row.xenolith).map(|(mark, own)| own as f64 / mark.max(1) as f64);
+                tr {
+                    td { (row.scenario) } td { (row.name) } td { (number(row.reference)) } td { (number(row.xenolith)) }
+                    td { b { (ratio(part)) } }
                 }
+            }
+        }
+    }
+}
+
+fn xtf(outcome: &Outcome) -> Markup {
+    html! {
+        section {
+            h2 { "Xen's own test framework" }
+            @match outcome.xtf.as_deref() {
+                Some(rows) => {
+                    p { "XTF's 64-bit PV tests as dom0, on Xen 4.17 (left) and on Xenolith (right); compat-tests/README.md explains those that do not pass on Xen. "
+                        (suite::sum_up(rows)) "." }
+                    (plots::verdicts(rows))
+                }
+                None => p { "Missing: no built checkout was named (make compare XTF=<checkout>)." },
             }
         }
     }
@@ -180,9 +236,24 @@ fn mitigations(outcome: &Outcome) -> Markup {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::outcome::{Boot, Conformance, Cost, Image, Memory, Outcome, Work};
+    use super::super::outcome::{Boot, Conformance, Cost, Figure, Image, Memory, Outcome, Part, Work};
     use super::render;
     use crate::budgets::Summary;
+    use crate::xtf::Row;
+    use crate::xtf::verdict::Verdict;
+
+    fn failing(name: &str) -> Conformance {
+        Conformance {
+            guest: name.into(),
+            about: String::new(),
+            reference: Some("SUCCESS".into()),
+            xenolith: "none".into(),
+            same: 3,
+            allowed: 1,
+            differing: vec!["a: xen 1 xenolith 2".into()],
+            complaints: Vec::new(),
+        }
+    }
 
     fn example() -> Outcome {
         let on = |name: &str| name.to_owned();
@@ -193,16 +264,22 @@ mod tests {
         };
         Outcome {
             setting: vec![("emulator".into(), "<QEMU>".into())],
-            conformance: vec![Conformance {
-                guest: "smoke".into(),
-                about: String::new(),
-                reference: Some("SUCCESS".into()),
-                xenolith: "none".into(),
-                same: 3,
-                allowed: 1,
-                differing: vec!["a: xen 1 xenolith 2".into()],
-                complaints: Vec::new(),
+            conformance: vec![failing("smoke")],
+            scenarios: vec![failing("xl-list")],
+            scenarios_left_out: vec!["crash".into(), "journey stream".into()],
+            figures: vec![Figure {
+                scenario: on("speed"),
+                name: on("disk"),
+                reference: Some(2000),
+                xenolith: Some(3000),
             }],
+            xtf: Some(vec![Row {
+                name: on("selftest"),
+                category: on("special"),
+                xen: Verdict::Success,
+                xenolith: Verdict::Skip,
+            }]),
+            parts: vec![Part { name: on("boots"), seconds: 2.0 }],
             costs: vec![Cost {
                 guest: "cost".into(),
                 name: "null".into(),
@@ -226,7 +303,8 @@ mod tests {
     #[test]
     fn a_page_has_all_plots_and_no_foreign_markup() {
         let page = render(&example());
-        assert_eq!(page.matches("<svg").count(), 6);
+        assert_eq!(page.matches("<svg").count(), 8);
+        assert!(page.contains("crash, journey stream.") && page.contains("1.50") && page.contains("1 do less"));
         assert!(page.contains("&lt;QEMU&gt;") && !page.contains("NaN") && !page.contains("inf"));
         assert!(page.contains("what differs") && !page.contains("http"), "one page that needs nothing else");
     }
@@ -235,9 +313,12 @@ mod tests {
     fn what_was_left_out_is_said() {
         let mut outcome = example();
         outcome.work.clear();
+        outcome.xtf = None;
+        outcome.scenarios.clear();
         outcome.boots_missing = Some("left out".into());
         let page = render(&outcome);
         assert!(page.contains("left out by --no-work") && page.contains("Missing: left out."));
+        assert!(page.contains("Missing: no built checkout"));
         assert_eq!(page.matches("<svg").count(), 4);
     }
 

@@ -4,6 +4,8 @@ use maud::{Markup, html};
 
 use super::outcome::{Boot, Conformance, Cost, Outcome};
 use super::style::{BAD, GOOD, NEW, OLD, OURS, TOLERATED};
+use crate::xtf::Row;
+use crate::xtf::verdict::Verdict;
 
 /// Width of a plot over the whole page, in its own units.
 const WIDE: f64 = 1110.0;
@@ -42,22 +44,22 @@ fn plot(width: f64, height: f64, label: &str, contents: Markup) -> Markup {
 }
 
 /// The conformance matrix: a line a guest, verdicts on both, answers as one bar.
-pub fn conformance(rows: &[Conformance]) -> Markup {
+pub fn conformance(label: &str, rows: &[Conformance]) -> Markup {
     const LINE: f64 = 26.0;
-    let (names, verdicts, bars) = (170.0, 110.0, 400.0);
+    let (names, verdicts, bars) = (240.0, 110.0, 470.0);
     let end = WIDE - 170.0;
     let cell = |x: f64, y: f64, word: Option<&str>| {
         let (colour, shown) = match word {
             Some("SUCCESS") => (GOOD, "pass"),
             Some(_) => (BAD, "fail"),
-            None => (NEW, "not run"),
+            None => (OLD, "not run"),
         };
         html! { (rectangle(x, y + 3.0, 96.0, 20.0, colour)) (text(x + 48.0, y + 17.0, "middle white", shown)) }
     };
     plot(
         WIDE,
         24.0 + LINE * rows.len() as f64,
-        "conformance",
+        label,
         html! {
             (text(names, 14.0, "soft", "reference"))
             (text(names + verdicts, 14.0, "soft", "Xenolith"))
@@ -76,6 +78,35 @@ pub fn conformance(rows: &[Conformance]) -> Markup {
                     (rectangle(bars + same + allowed, y + 6.0, (end - bars - same - allowed).max(3.0), 14.0, BAD))
                 }
                 (text(end + 12.0, y + 17.0, "", &answers(row)))
+            }
+        },
+    )
+}
+
+/// XTF's verdicts: two columns of tests, each with a box for Xen and one for Xenolith.
+pub fn verdicts(rows: &[Row]) -> Markup {
+    const LINE: f64 = 26.0;
+    let lines = rows.len().div_ceil(2);
+    let half = WIDE / 2.0 + 10.0;
+    let cell = |x: f64, y: f64, verdict: Verdict, is_less: bool| {
+        let colour = match verdict {
+            _ if is_less => BAD,
+            Verdict::Skip => OLD,
+            other if other.is_pass() => GOOD,
+            _ => TOLERATED,
+        };
+        html! { (rectangle(x, y + 3.0, 130.0, 20.0, colour)) (text(x + 65.0, y + 17.0, "middle white", verdict.word())) }
+    };
+    plot(
+        WIDE,
+        LINE * lines as f64,
+        "XTF",
+        html! {
+            @for (index, row) in rows.iter().enumerate() {
+                @let (x, y) = ((index / lines) as f64 * half, LINE * (index % lines) as f64);
+                (text(x, y + 17.0, "", &row.name))
+                (cell(x + 240.0, y, row.xen, false))
+                (cell(x + 380.0, y, row.xenolith, row.is_less()))
             }
         },
     )

@@ -83,10 +83,8 @@ pub fn run(journeys: &[Journey], choice: &Choice) -> Result<Tally> {
     let mut tally = Tally::default();
     for journey in journeys {
         for route in &journey.recipe.routes {
-            let stops: Vec<Hypervisor> = route.iter().map(|stop| hypervisor(*stop, choice)).collect::<Result<_>>()?;
-            let names: Vec<&str> = stops.iter().map(|stop| stop.name()).collect();
-            let complaints = journey.make(&stops, choice)?;
-            settle(&format!("journey {} {}", journey.name, names.join(" to ")), &complaints, &mut tally);
+            let (name, complaints) = journey.take(route, choice)?;
+            settle(&name, &complaints, &mut tally);
         }
     }
     Ok(tally)
@@ -112,6 +110,13 @@ struct Leg<'a> {
 }
 
 impl Journey {
+    /// Takes one of its routes; gives back what that is called and what went wrong.
+    pub fn take(&self, route: &[Stop], choice: &Choice) -> Result<(String, Vec<String>)> {
+        let stops: Vec<Hypervisor> = route.iter().map(|stop| hypervisor(*stop, choice)).collect::<Result<_>>()?;
+        let names: Vec<&str> = stops.iter().map(|stop| stop.name()).collect();
+        Ok((format!("journey {} {}", self.name, names.join(" to ")), self.make(&stops, choice)?))
+    }
+
     /// One route; gives back what went wrong.
     fn make(&self, stops: &[Hypervisor], choice: &Choice) -> Result<Vec<String>> {
         let disk = places::logs()?.join(format!("journey-{}.disk", self.name));

@@ -2,11 +2,11 @@
 //!
 //! `qubes-integration/scenarios` has the scenarios, `qubes-integration/toolstack` what the dom0 is made of.
 
-mod boot;
+pub mod boot;
 mod command;
 mod images;
-mod journey;
-mod scenario;
-mod session;
+pub mod journey;
+pub mod scenario;
+pub mod session;
 
 pub use command::{Command, suite};

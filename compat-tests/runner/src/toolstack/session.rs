@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::boot::{Choice, results_port};
 use super::scenario::Scenario;
 use crate::answers::{self, Answer};
-use crate::compare;
+use crate::compare::{self, Allowance};
 use crate::hypervisor::Hypervisor;
 use crate::monitor::Reason;
 use crate::places;
@@ -33,7 +33,7 @@ pub struct Wish {
 }
 
 /// Scenarios that want the same machine, in the order of the first of each.
-fn sessions(scenarios: &[Scenario]) -> Vec<Vec<Scenario>> {
+pub fn sessions(scenarios: &[Scenario]) -> Vec<Vec<Scenario>> {
     let mut sessions: Vec<Vec<Scenario>> = Vec::new();
     for scenario in scenarios {
         match sessions.iter_mut().find(|session| session.iter().all(|other| other.shares_boot_with(scenario))) {
@@ -45,7 +45,7 @@ fn sessions(scenarios: &[Scenario]) -> Vec<Vec<Scenario>> {
 }
 
 /// Runs one session on one hypervisor. Xen's answer may come from the record.
-fn answer(session: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Result<Answer> {
+pub fn answer(session: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Result<Answer> {
     let Some(first) = session.first() else { anyhow::bail!("a session without scenarios") };
     let mut machine = wish.choice.machine(hypervisor, &first.recipe, session)?;
     // Before the results port: where its file lies says nothing about the run.
@@ -67,7 +67,9 @@ fn answer(session: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Result<A
     if wish.show == Show::Everything {
         print!("{}", run.log);
     }
-    println!("  {name} on {}: {:.1} s", hypervisor.name(), run.seconds);
+    if wish.show != Show::Nothing {
+        println!("  {name} on {}: {:.1} s", hypervisor.name(), run.seconds);
+    }
     let mut complaints = Vec::new();
     complaints.extend(report.trouble.iter().map(|line| format!("hypervisor in trouble: {line}")));
     if report.verdict.is_none() {
@@ -75,7 +77,7 @@ fn answer(session: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Result<A
     } else if run.reason != Some(Reason::PowerOff) {
         complaints.push(format!("dom0 should power the machine off, but: {:?} {:?}", run.end, run.reason));
     }
-    if !complaints.is_empty() {
+    if !complaints.is_empty() && wish.show != Show::Nothing {
         println!("  last lines of {}:\n{}", run.log_file.display(), run.tail(TAIL));
     }
     let answer = Answer { report, complaints };
@@ -97,7 +99,7 @@ pub fn read(serial: &str, results: &str) -> Report {
 }
 
 /// What one scenario saw: the lines whose keys start with its name, without it.
-fn part(report: &Report, scenario: &Scenario) -> Report {
+pub fn part(report: &Report, scenario: &Scenario) -> Report {
     let own = |key: &String| key.strip_prefix(&scenario.name)?.strip_prefix('/').map(str::to_owned);
     Report {
         values: report.values.iter().filter_map(|(key, value)| Some((own(key)?, value.clone()))).collect(),
@@ -144,18 +146,24 @@ pub fn compare(scenarios: &[Scenario], wish: &Wish) -> Result<Tally> {
         for scenario in &session {
             let (xen, ours) = (part(&xen.report, scenario), part(&ours.report, scenario));
             print!("{}", figures(&xen, &ours));
-            let mut complaints = compare::differences(&scenario.name, &xen, &ours, &allowed);
-            if !xen.tests.contains_key(ENDS) {
-                complaints.insert(0, "Xen gave no answer to compare with".into());
-            } else if !ours.tests.contains_key(ENDS) {
-                complaints.retain(|line| !line.ends_with(compare::NOTHING));
-                complaints.insert(0, "did not run to its end".into());
-            }
+            let complaints = complaints(&scenario.name, &xen, &ours, &allowed);
             settle(&format!("toolstack {}", scenario.name), &complaints, &mut tally);
         }
         settle_session(&session, &ours, &mut tally);
     }
     Ok(tally)
+}
+
+/// What is wrong with a scenario on our side, given what it saw on Xen.
+pub fn complaints(name: &str, xen: &Report, ours: &Report, allowed: &[Allowance]) -> Vec<String> {
+    let mut complaints = compare::differences(name, xen, ours, allowed);
+    if !xen.tests.contains_key(ENDS) {
+        complaints.insert(0, "Xen gave no answer to compare with".into());
+    } else if !ours.tests.contains_key(ENDS) {
+        complaints.retain(|line| !line.ends_with(compare::NOTHING));
+        complaints.insert(0, "did not run to its end".into());
+    }
+    complaints
 }
 
 /// Figures of both beside each other, and ours as a part of Xen's.

@@ -3,10 +3,10 @@
 //! `catalogue` reads which tests the checkout has, `kind` knows how tests of one kind are booted, `verdict` reads what
 //! became of a test, `suite` runs them and prints the table. Nothing of XTF is built or kept here.
 
-mod catalogue;
-mod kind;
-mod suite;
-mod verdict;
+pub mod catalogue;
+pub mod kind;
+pub mod suite;
+pub mod verdict;
 
 pub use kind::Kind;
-pub use suite::{Wish, run};
+pub use suite::{Row, Wish, run};

@@ -1,11 +1,14 @@
 //! What became of a test, in XTF's words, and when that is less than somebody else's.
 
+use serde::Serialize;
+
 use crate::qemu::{End, Run};
 use crate::report;
 
 /// A verdict; a greater one is a better one. The words are XTF's (`Test result: WORD`), but for the last three, which
 /// XTF's own runner calls CRASH as well.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(into = "&'static str")]
 pub enum Verdict {
     /// The hypervisor itself broke.
     HypervisorPanic,
@@ -36,6 +39,12 @@ const WORDS: [(Verdict, &str); 8] = [
     (Verdict::Warnings, "SUCCESS with warnings"),
     (Verdict::Success, "SUCCESS"),
 ];
+
+impl From<Verdict> for &'static str {
+    fn from(verdict: Verdict) -> &'static str {
+        verdict.word()
+    }
+}
 
 impl Verdict {
     /// The word for it.
