@@ -15,6 +15,7 @@ mod guest;
 mod hypervisor;
 mod iso;
 mod kernel_images;
+mod line;
 mod linux;
 mod monitor;
 mod places;

@@ -3,8 +3,6 @@
 //! text screen shows and how it ends. With `on = "both"` the same must come from Debian's Xen.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -16,6 +14,7 @@ use crate::control::Control;
 use crate::guest::{self, Pace, Where};
 use crate::hypervisor::Hypervisor;
 use crate::kernel_images;
+use crate::line::{Line, Listening};
 use crate::monitor::Reason;
 use crate::places;
 use crate::qemu::{Icount, Machine};
@@ -209,27 +208,26 @@ impl Session {
     /// Boots, types, and watches to the end.
     fn play(&self, hypervisor: Hypervisor) -> Result<Outcome> {
         let log_file = places::logs()?.join(format!("session-{}.{}.log", self.name, hypervisor.name()));
-        fs::write(&log_file, "")?;
         let mut control = Control::listen("control")?;
-        let (line_path, line) = listen_for_line()?;
+        let listening = Listening::open(&log_file)?;
         let mut command = self.machine(hypervisor)?.command()?;
         command
             .args(["-smp", &self.cpus, "-vga", "std"])
             .args(control.arguments())
-            .arg("-chardev")
-            .arg(format!("socket,id=line,path={},logfile={}", line_path.display(), log_file.display()))
-            .args(["-serial", "chardev:line"])
+            .args(listening.arguments())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(log_file.with_extension("qemu"))?);
         let mut child = command.spawn().context("cannot start QEMU")?;
-        let line = line.join().ok().flatten().context("QEMU does not open its serial line");
         // Early, so that no event is missed.
-        let watched =
-            control.connect().and(line).and_then(|line| self.watch(&mut child, &log_file, line, &mut control));
+        let watched = control.connect().and_then(|()| listening.connect()).and_then(|mut line| {
+            let watched = self.watch(&mut child, &log_file, &mut line, &mut control);
+            let _ = child.kill();
+            line.finish();
+            watched
+        });
         let _ = child.kill();
         let _ = child.wait();
-        let _ = fs::remove_file(&line_path);
         let (screen, timed_out) = watched?;
         Ok(Outcome { log: read(&log_file), screen, reason: control.reason(), timed_out })
     }
@@ -239,7 +237,7 @@ impl Session {
         &self,
         child: &mut Child,
         log_file: &Path,
-        mut line: UnixStream,
+        line: &mut Line,
         control: &mut Control,
     ) -> Result<(String, bool)> {
         let started = Instant::now();
@@ -256,7 +254,7 @@ impl Session {
                 // A person needs a moment, too; then a byte at a time, as they would come.
                 std::thread::sleep(Duration::from_millis(200));
                 for byte in step.send.bytes() {
-                    line.write_all(&[byte])?;
+                    line.send(byte)?;
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 steps.next();
@@ -318,21 +316,4 @@ fn missing<'a>(log: &str, parts: impl IntoIterator<Item = &'a String>) -> Option
 
 fn read(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
-}
-
-type Accepted = std::thread::JoinHandle<Option<UnixStream>>;
-
-/// A socket that QEMU's serial line connects to.
-fn listen_for_line() -> Result<(PathBuf, Accepted)> {
-    let path = std::env::temp_dir().join(format!("compat-runner-{}-line.socket", std::process::id()));
-    let _ = fs::remove_file(&path);
-    let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
-    let accepted = std::thread::spawn(move || {
-        let (stream, _) = listener.accept().ok()?;
-        // What the line says is in the log; reading it away keeps QEMU from waiting.
-        let mut reader = stream.try_clone().ok()?;
-        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-        Some(stream)
-    });
-    Ok((path, accepted))
 }
