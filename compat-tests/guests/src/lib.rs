@@ -9,6 +9,7 @@ pub mod buffer;
 pub mod console;
 pub mod control;
 pub mod cost;
+pub mod e1000e;
 pub mod events;
 pub mod hypercall;
 pub mod memory;

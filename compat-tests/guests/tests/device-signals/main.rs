@@ -4,57 +4,13 @@
 #![no_main]
 
 use compat_guests::buffer::Buffer;
+use compat_guests::e1000e::{Device, LINK, OTHER, VECTORS};
 use compat_guests::events;
 use compat_guests::pci::{self, Map};
 use compat_guests::report::{check, result, value_at};
 use compat_guests::{memory, number, time};
 
 compat_guests::guest!(main);
-
-/// Registers of the device: cause (reading it clears it), set cause, set mask, clear mask, vectors of causes.
-const CAUSE: u64 = 0xc0;
-const SET_CAUSE: u64 = 0xc8;
-const SET_MASK: u64 = 0xd0;
-const CLEAR_MASK: u64 = 0xd8;
-const VECTORS: u64 = 0xe4;
-/// The cause "link changed", which is vector "other", and that vector's cause.
-const LINK: u32 = 1 << 2;
-const OTHER: u32 = 1 << 24;
-
-struct Device {
-    devfn: u32,
-    registers: u64,
-}
-
-impl Device {
-    fn find() -> Option<Self> {
-        let devfn = (0..256).find(|devfn| pci::read(*devfn, 0, 4) == 0x10d3_8086)?;
-        // Decode memory, be a bus master (messages are writes), signal by the line.
-        pci::write(devfn, 4, 2, 6);
-        let registers = memory::window(pci::base(devfn, 0) >> 12)?;
-        Some(Self { devfn, registers })
-    }
-
-    fn write(&self, register: u64, value: u32) {
-        // SAFETY: a mapped page of device registers.
-        unsafe { ((self.registers + register) as *mut u32).write_volatile(value) };
-    }
-
-    fn read(&self, register: u64) -> u32 {
-        // SAFETY: as in `write`.
-        unsafe { ((self.registers + register) as *const u32).read_volatile() }
-    }
-
-    fn raise(&self, causes: u32) {
-        self.write(SET_MASK, causes);
-        self.write(SET_CAUSE, causes);
-    }
-
-    fn quiet(&self) {
-        self.write(CLEAR_MASK, u32::MAX);
-        self.read(CAUSE);
-    }
-}
 
 fn main() {
     memory::shared_info();

@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use compat_guests::buffer::Buffer;
+use compat_guests::e1000e::{Device, LINK};
 use compat_guests::number::vcpu;
 use compat_guests::pci::{self, Map};
 use compat_guests::report::{check, result};
@@ -13,13 +14,6 @@ use compat_guests::{events, memory, smp, time};
 
 compat_guests::guest!(main);
 
-/// Registers of the device: cause (reading it clears it), set cause, set mask, clear mask.
-const CAUSE: u64 = 0xc0;
-const SET_CAUSE: u64 = 0xc8;
-const SET_MASK: u64 = 0xd0;
-const CLEAR_MASK: u64 = 0xd8;
-/// The cause "link changed".
-const LINK: u32 = 1 << 2;
 const BIND_PIRQ: u64 = 2;
 const BIND_VCPU: u64 = 8;
 const MSI: u32 = 5;
@@ -31,17 +25,6 @@ const PATIENCE: u64 = 2_000_000_000;
 static PORT: AtomicU32 = AtomicU32::new(0);
 static MOVES: AtomicU32 = AtomicU32::new(0);
 static REFUSED: AtomicU32 = AtomicU32::new(0);
-
-fn write(registers: u64, register: u64, value: u32) {
-    // SAFETY: a mapped page of device registers.
-    unsafe { ((registers + register) as *mut u32).write_volatile(value) };
-}
-
-fn quiet(registers: u64) {
-    write(registers, CLEAR_MASK, u32::MAX);
-    // SAFETY: as in `write`.
-    unsafe { ((registers + CAUSE) as *const u32).read_volatile() };
-}
 
 fn move_to(vcpu: u32) -> i64 {
     let mut argument = Buffer::<8>::new().u32(0, PORT.load(SeqCst)).u32(4, vcpu);
@@ -73,12 +56,9 @@ fn main() {
     smp::operation(vcpu::STOP_PERIODIC_TIMER, 0, 0);
     memory::shared_info();
     pci::physdev(6, &mut Buffer::<8>::new().u32(0, 1));
-    let Some(devfn) = (0..256).find(|devfn| pci::read(*devfn, 0, 4) == 0x10d3_8086) else { return };
-    pci::write(devfn, 4, 2, 6);
-    let (Some(registers), Some(position)) = (memory::window(pci::base(devfn, 0) >> 12), pci::capability(devfn, MSI))
-    else {
-        return;
-    };
+    let Some(device) = Device::find() else { return };
+    let devfn = device.devfn;
+    let Some(position) = pci::capability(devfn, MSI) else { return };
     pci::announce(devfn);
     let (outcome, argument) = Map::message((0, devfn), 0, 0).call();
     result(format_args!("map"), outcome);
@@ -90,10 +70,9 @@ fn main() {
     result(format_args!("second"), smp::start(1, mover, 0));
     let mut lost = 0;
     for _ in 0..ROUNDS {
-        write(registers, SET_MASK, LINK);
-        write(registers, SET_CAUSE, LINK);
+        device.raise(LINK);
         lost += u32::from(!comes(port));
-        quiet(registers);
+        device.quiet();
         if lost > 3 {
             break;
         }
