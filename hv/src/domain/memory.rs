@@ -1,7 +1,7 @@
-//! How much memory a domain has and may have, and the memory map it is told. Counts only: whose a frame is stands in the
-//! frame table.
+//! How much memory a domain has and may have, where it may lie, and the memory map and NUMA topology it is told. Whose a
+//! frame is stands in the frame table only. Locks: [`Level::DomainFrames`] around what is told; the rest is atomic.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::vec::Vec;
 use core::sync::atomic::{
     AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed},
@@ -25,7 +25,7 @@ pub struct DomainMemory {
     /// The memory map that its builder gave it; empty if none did.
     pub map: Lock<Vec<E820Entry>>,
     /// The NUMA topology that its builder gave it, if one did.
-    pub topology: Lock<Option<Arc<VirtualTopology>>>,
+    pub topology: Lock<Option<VirtualTopology>>,
 }
 
 impl DomainMemory {

@@ -1,6 +1,5 @@
-//! Where a domain's virtual NUMA topology is kept: with its memory, until it is torn down.
-
-use alloc::sync::Arc;
+//! Where a domain's virtual NUMA topology is kept: with its memory, until it is torn down. Context: a hypercall; the lock of
+//! [`crate::domain::DomainMemory::topology`] is held for looking and replacing only. Source: Xen public header `domctl.h`.
 
 use abi::{Errno, Result};
 use hypercalls::{
@@ -14,14 +13,14 @@ use super::{
 };
 
 impl VirtualNumaHost for Caller<'_> {
-    fn set_virtual_numa(&mut self, target: Target, topology: Arc<VirtualTopology>) -> Result<()> {
+    fn set_virtual_numa(&mut self, target: Target, topology: VirtualTopology) -> Result<()> {
         // What it had goes after the lock.
         let former = living(target)?.memory.topology.lock().replace(topology);
         drop(former);
         Ok(())
     }
 
-    fn virtual_numa(&self, target: Target) -> Result<Arc<VirtualTopology>> {
-        named(target)?.memory.topology.lock().clone().ok_or(Errno::EOPNOTSUPP)
+    fn read_virtual_numa<R>(&self, target: Target, read: impl FnOnce(&VirtualTopology) -> R) -> Result<R> {
+        named(target)?.memory.topology.lock().as_ref().map(read).ok_or(Errno::EOPNOTSUPP)
     }
 }

@@ -5,7 +5,7 @@
 //! so neither call is preemptible. Nothing is placed by it: all memory is one node here. Source: Xen public headers
 //! `domctl.h`, `memory.h`; limits as Xen 4.17 answers.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::vec::Vec;
 
 use abi::domctl_domain::VirtualNuma;
 use abi::memory::{VirtualMemoryRange, VnumaTopology};
@@ -35,6 +35,16 @@ pub struct VirtualTopology {
 }
 
 impl VirtualTopology {
+    /// Another one of the same content. Errors: `ENOMEM`.
+    fn copied(&self) -> Result<Self> {
+        Ok(Self {
+            distances: copied(&self.distances)?,
+            vcpu_nodes: copied(&self.vcpu_nodes)?,
+            physical_nodes: copied(&self.physical_nodes)?,
+            ranges: copied(&self.ranges)?,
+        })
+    }
+
     /// On which physical node a node lies; `None` if the domain has no such node.
     pub fn physical_node(&self, node: u32) -> Option<u32> {
         self.physical_nodes.get(node as usize).copied()
@@ -44,9 +54,18 @@ impl VirtualTopology {
 /// Where topologies are kept.
 pub trait VirtualNumaHost {
     /// Gives the domain a topology instead of the one it had. Errors: `ESRCH` if it went away.
-    fn set_virtual_numa(&mut self, target: Target, topology: Arc<VirtualTopology>) -> Result<()>;
-    /// The domain's topology. Errors: `EOPNOTSUPP` it has none, `ESRCH` if it went away.
-    fn virtual_numa(&self, target: Target) -> Result<Arc<VirtualTopology>>;
+    fn set_virtual_numa(&mut self, target: Target, topology: VirtualTopology) -> Result<()>;
+    /// Looks at the domain's topology, with a lock held: `read` uses no guest memory. Errors: `EOPNOTSUPP` it has none,
+    /// `ESRCH` if it went away.
+    fn read_virtual_numa<R>(&self, target: Target, read: impl FnOnce(&VirtualTopology) -> R) -> Result<R>;
+}
+
+/// Errors: `ENOMEM`.
+fn copied<T: Clone>(values: &[T]) -> Result<Vec<T>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(values.len()).map_err(|_| Errno::ENOMEM)?;
+    copy.extend_from_slice(values);
+    Ok(copy)
 }
 
 /// Copies an array in. Errors: `EINVAL` for one too large, `ENOMEM`, `EFAULT`.
@@ -89,11 +108,12 @@ where
     if topology.ranges.iter().any(|range| range.flags != 0) {
         return Err(Errno::EINVAL);
     }
-    host.set_virtual_numa(target, Arc::new(topology))
+    host.set_virtual_numa(target, topology)
 }
 
 /// get_vnumainfo(26): how many there are of each, and if there is room for all of them, which.
-/// Errors: `EINVAL` for padding, `ESRCH`, `EPERM`, `EOPNOTSUPP` no topology, `ENOBUFS` too little room, `EFAULT`.
+/// Errors: `EINVAL` for padding, `ESRCH`, `EPERM`, `EOPNOTSUPP` no topology, `ENOBUFS` too little room, `ENOMEM`,
+/// `EFAULT`.
 pub(super) fn get<H>(host: &H, argument: GuestHandle<VnumaTopology>) -> Reply
 where
     H: VirtualNumaHost + Policy + GuestMemory,
@@ -102,7 +122,7 @@ where
     if request.reserved != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let topology = host.virtual_numa(authority::target(host, request.domain)?)?;
+    let topology = host.read_virtual_numa(authority::target(host, request.domain)?, VirtualTopology::copied)??;
     let there_are = [topology.physical_nodes.len(), topology.vcpu_nodes.len(), topology.ranges.len()];
     let room = [request.vnode_count, request.vcpu_count, request.range_count];
     let is_room = room.iter().zip(there_are).all(|(&room, count)| room as usize >= count);

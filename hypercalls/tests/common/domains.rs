@@ -1,7 +1,5 @@
 //! Domains of the fake host, as domctl sees them. Every change is an effect, and the next one can be refused.
 
-use std::sync::Arc;
-
 use abi::domctl_domain::DomainInfo;
 use abi::domctl_vcpu::{VcpuInformation, VcpuMsr};
 use abi::version::DomainHandle;
@@ -240,12 +238,12 @@ impl RightsHost for Fake {
 }
 
 impl VirtualNumaHost for Fake {
-    fn set_virtual_numa(&mut self, target: Target, topology: Arc<VirtualTopology>) -> Result<()> {
+    fn set_virtual_numa(&mut self, target: Target, topology: VirtualTopology) -> Result<()> {
         self.topologies.insert(target.id().0, topology);
         Ok(())
     }
-    fn virtual_numa(&self, target: Target) -> Result<Arc<VirtualTopology>> {
-        self.topologies.get(&target.id().0).cloned().ok_or(Errno::EOPNOTSUPP)
+    fn read_virtual_numa<R>(&self, target: Target, read: impl FnOnce(&VirtualTopology) -> R) -> Result<R> {
+        self.topologies.get(&target.id().0).map(read).ok_or(Errno::EOPNOTSUPP)
     }
 }
 

@@ -12,7 +12,6 @@ mod vcpus;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use abi::version::DomainHandle;
 use abi::{DomainId, Errno, GuestVirtual, Result, VcpuId};
@@ -39,7 +38,7 @@ pub struct Fake {
     pub hardware: bool,
     pub model_of: BTreeSet<u16>,
     pub domains: BTreeSet<u16>,
-    pub topologies: BTreeMap<u16, Arc<VirtualTopology>>,
+    pub topologies: BTreeMap<u16, VirtualTopology>,
     /// Looks at the clock that find time left; none means forever.
     pub budget: Cell<Option<u32>>,
     pub assist: u64,

@@ -82,11 +82,10 @@ where
 {
     let exact = flags.contains(MemoryFlags::EXACT_NODE_REQUEST);
     if flags.contains(MemoryFlags::VNODE) {
-        if let Ok(topology) = host.virtual_numa(target) {
-            let node = topology.physical_node(flags.node())?;
-            if exact && node != 0 {
-                return None;
-            }
+        if let Ok(node) = host.read_virtual_numa(target, |topology| topology.physical_node(flags.node()))
+            && (node? != 0 && exact)
+        {
+            return None;
         }
     } else if flags.node() != ANY_NODE {
         let privileged = host.is_hardware_domain() || host.is_control_domain();
