@@ -7,7 +7,10 @@
 
 #![expect(unsafe_code, reason = "takes the state of vCPUs that never run again")]
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use core::sync::atomic::{
+    Ordering::{AcqRel, Acquire, Release, SeqCst},
+    fence,
+};
 
 use abi::{GrantHandle, Mfn, Virq};
 use event_channels::Progress;
@@ -184,6 +187,8 @@ fn release_grants(domain: &'static Domain, caller: &Caller<'_>) -> Option<u64> {
 /// Takes every frame away that is still the domain's.
 fn relinquish(turn: &mut Turn) -> TeardownProgress {
     let domain = turn.domain;
+    // Pairs with that of `serve::memory::give`: frames given before the domain began to die are seen here.
+    fence(SeqCst);
     let mut from = turn.step - FRAMES;
     while let Some(region) = domain.memory.regions.next(Mfn(from)) {
         let end = region.end.min((region.start + 1).next_multiple_of(STRIDE));

@@ -1,9 +1,9 @@
 //! The byte heap: the global allocator, two arenas of virtual address space that grow by mapped pages.
 //!
 //! The permanent arena holds the hypervisor's objects, grows by a few pages, and gives back what lies behind the last object
-//! when a domain's record has gone. The temporary one serves dom0's construction
-//! (decompressors want up to 130 MiB), grows by large pages and is given back whole. Which arena allocates is a switch that only boot uses; which arena frees is
-//! told by the address. Lock: [`Level::Heap`].
+//! when a domain's record has gone. The temporary one serves dom0's construction (decompressors want up to 130 MiB), grows
+//! by large pages and is given back whole. Which arena allocates is a switch that only boot uses; which arena frees is told
+//! by the address. Lock: [`Level::Heap`].
 
 #![expect(unsafe_code, reason = "implements the global allocator")]
 

@@ -79,7 +79,7 @@ pub(super) fn give(domain: &Domain, first: Mfn, count: u64) -> Result<()> {
             info.assign(domain.id);
         }
     }
-    // Either teardown sees the frames or this sees that it has begun.
+    // Either teardown, which fences too, sees the frames or this sees that it has begun.
     fence(SeqCst);
     if !domain.is_dying() {
         return Ok(());
