@@ -1,5 +1,7 @@
 //! Comparing a guest's observations on Xenolith with those on Xen.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
@@ -77,6 +79,19 @@ pub fn differences(test: &str, xen: &Report, ours: &Report, allowed: &[Allowance
     found
 }
 
+/// Why differences are allowed, and how many each reason covers.
+pub fn reasons(test: &str, xen: &Report, ours: &Report, allowed: &[Allowance]) -> BTreeMap<String, usize> {
+    let all = differences(test, xen, ours, &[]).len();
+    let mut reasons = BTreeMap::new();
+    for allowance in allowed {
+        let covered = all - differences(test, xen, ours, std::slice::from_ref(allowance)).len();
+        if covered > 0 {
+            *reasons.entry(allowance.reason.clone()).or_insert(0) += covered;
+        }
+    }
+    reasons
+}
+
 /// Costs side by side with the ratio; empty if the test has none.
 pub fn cost_table(xen: &Report, ours: &Report) -> String {
     let mut table = String::new();
@@ -91,7 +106,7 @@ pub fn cost_table(xen: &Report, ours: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Allowance, differences};
+    use super::{Allowance, differences, reasons};
     use crate::report::parse;
 
     #[test]
@@ -101,5 +116,7 @@ mod tests {
         assert_eq!(differences("x", &xen, &ours, &[]).len(), 3);
         let allow = |key: &str| Allowance { test: "*".into(), key: key.into(), reason: "r".into() };
         assert_eq!(differences("x", &xen, &ours, &[allow("b*"), allow("t")]).len(), 1);
+        let told = reasons("x", &xen, &ours, &[allow("b*"), allow("t"), allow("none")]);
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), [("r".to_owned(), 2)]);
     }
 }

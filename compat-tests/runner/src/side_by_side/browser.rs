@@ -38,6 +38,8 @@ pub fn check(page: &Path) -> Result<PathBuf> {
     }
     let Some(found) = attribute(&tree, "data-plots") else { bail!("the page's script did not run") };
     ensure!(found.ends_with(" empty=0") && !found.starts_with("0 "), "plots without a size on the page: {found}");
+    let collisions = attribute(&tree, "data-collisions").unwrap_or_default();
+    ensure!(collisions.is_empty(), "labels that run into others or out of their plot: {collisions}");
     let picture = page.with_extension("png");
     let height = attribute(&tree, "data-height").and_then(|digits| digits.parse().ok()).unwrap_or(HEIGHT);
     chromium(&page, height, &format!("--screenshot={}", picture.display()))?;

@@ -138,7 +138,8 @@ impl Collector<'_> {
                 Where::Both => Some(run(guest, self.reference)?),
                 Where::Xenolith => None,
             };
-            if guest.recipe.icount {
+            // Some count time in instructions, and measure no operation.
+            if guest.recipe.icount && !ours.report.costs.is_empty() {
                 let other = run(guest, other_xen(self.reference))?;
                 let reference = reference.as_ref().map(|answer| &answer.report.costs);
                 costs.extend(cost_rows(guest, self.reference, reference, &other.report.costs, &ours.report.costs));
@@ -217,6 +218,7 @@ fn conformance(guest: &Guest, ours: &Answer, reference: Option<&Answer>, allowed
         xenolith: verdict(ours),
         same: answers,
         allowed: 0,
+        reasons: BTreeMap::new(),
         differing: Vec::new(),
         complaints: ours.complaints.clone(),
     };
@@ -224,6 +226,7 @@ fn conformance(guest: &Guest, ours: &Answer, reference: Option<&Answer>, allowed
         let all = compare::differences(&guest.name, &reference.report, &ours.report, &[]).len();
         row.differing = compare::differences(&guest.name, &reference.report, &ours.report, allowed);
         row.allowed = all - row.differing.len();
+        row.reasons = compare::reasons(&guest.name, &reference.report, &ours.report, allowed);
         row.same = answers.saturating_sub(all);
         row.complaints = suite::own_failures(ours, &reference.report);
     }

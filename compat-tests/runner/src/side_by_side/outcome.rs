@@ -81,6 +81,8 @@ pub struct Conformance {
     pub same: usize,
     /// Answers that differ as `allowed-differences.toml` says.
     pub allowed: usize,
+    /// Why, and how many each reason covers.
+    pub reasons: BTreeMap<String, usize>,
     /// Answers that differ.
     pub differing: Vec<String>,
     /// What else is wrong with Xenolith's run.

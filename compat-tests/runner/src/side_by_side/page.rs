@@ -73,17 +73,28 @@ fn conformance(outcome: &Outcome) -> Markup {
             p { "Each test guest runs as dom0 on both; what Xen answers is the expected value."
                 (key(GOOD, "the same")) (key(TOLERATED, "differs as allowed-differences.toml says")) (key(BAD, "differs")) }
             (plots::conformance("conformance", &outcome.conformance))
-            (failures(&outcome.conformance))
+            (differences(&outcome.conformance))
         }
     }
 }
 
-fn failures(rows: &[Conformance]) -> Markup {
+/// What differs that must not, and what differs for a reason.
+fn differences(rows: &[Conformance]) -> Markup {
     html! {
         @for row in rows.iter().filter(|row| !row.passed()) {
             details open[row.differing.len() <= 5] {
                 summary { b { (row.guest) } ": what differs" }
                 @for line in row.differing.iter().chain(&row.complaints).take(200) { div { code { (line) } } }
+            }
+        }
+        @if rows.iter().any(|row| !row.reasons.is_empty()) {
+            details {
+                summary { "What may differ, and why" }
+                table {
+                    @for row in rows {
+                        @for (reason, count) in &row.reasons { tr { td { (row.guest) } td { (count) } td { (reason) } } }
+                    }
+                }
             }
         }
     }
@@ -96,7 +107,7 @@ fn scenarios(outcome: &Outcome) -> Markup {
             p { "The same scripts in the same Debian dom0 on both: xl, libvirt, xenstored and Xen's own test programs. "
                 "What a user sees on Xen is the expected value; of a journey, which takes a guest from one machine to another, each machine's own judgement counts." }
             @if !outcome.scenarios.is_empty() { (plots::conformance("scenarios", &outcome.scenarios)) }
-            (failures(&outcome.scenarios))
+            (differences(&outcome.scenarios))
             @if !outcome.scenarios_left_out.is_empty() {
                 p { "Not run (OPTIONS=\"--scenarios all\"): " (outcome.scenarios_left_out.join(", ")) "." }
             }
@@ -250,6 +261,7 @@ mod tests {
             xenolith: "none".into(),
             same: 3,
             allowed: 1,
+            reasons: BTreeMap::from([("not there yet".into(), 1)]),
             differing: vec!["a: xen 1 xenolith 2".into()],
             complaints: Vec::new(),
         }
@@ -304,6 +316,7 @@ mod tests {
     fn a_page_has_all_plots_and_no_foreign_markup() {
         let page = render(&example());
         assert_eq!(page.matches("<svg").count(), 8);
+        assert_eq!(page.matches("not there yet").count(), 2);
         assert!(page.contains("crash, journey stream.") && page.contains("1.50") && page.contains("1 do less"));
         assert!(page.contains("&lt;QEMU&gt;") && !page.contains("NaN") && !page.contains("inf"));
         assert!(page.contains("what differs") && !page.contains("http"), "one page that needs nothing else");

@@ -1,6 +1,8 @@
 //! What a user of Debian's toolstack sees on both hypervisors: the scenarios of `qubes-integration/scenarios`, Xen's own
 //! test programs among them, and the journeys from machine to machine.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::{Result, bail};
 
 use super::outcome::{Conformance, Figure};
@@ -116,6 +118,7 @@ fn row(scenario: &Scenario, xen: &Report, ours: &Report, allowed: &[Allowance]) 
         xenolith: verdict(ours).into(),
         same: (ours.values.len() + ours.tests.len()).saturating_sub(all),
         allowed: all - differing,
+        reasons: compare::reasons(&scenario.name, xen, ours, allowed),
         differing: session::complaints(&scenario.name, xen, ours, allowed),
         complaints: Vec::new(),
     }
@@ -129,13 +132,14 @@ fn of_journey(name: String, journey: &Journey, complaints: Vec<String>) -> Confo
         xenolith: if complaints.is_empty() { "SUCCESS" } else { "FAILURE" }.into(),
         same: 0,
         allowed: 0,
+        reasons: BTreeMap::new(),
         differing: Vec::new(),
         complaints,
     }
 }
 
 fn figures(scenario: &Scenario, xen: &Report, ours: &Report) -> Vec<Figure> {
-    let names: std::collections::BTreeSet<&String> = xen.figures.keys().chain(ours.figures.keys()).collect();
+    let names: BTreeSet<&String> = xen.figures.keys().chain(ours.figures.keys()).collect();
     names
         .into_iter()
         .map(|name| Figure {

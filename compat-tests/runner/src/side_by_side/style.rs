@@ -42,11 +42,19 @@ th { color: var(--soft); font-weight: 600; border-top: 0; }
 code { font: 12px ui-monospace, 'DejaVu Sans Mono', monospace; }
 ";
 
-/// Counts the plots and those without a size.
+/// Counts the plots, those without a size, and the labels that run into another or out of their plot.
 pub const SCRIPT: &str = "
 const plots = [...document.querySelectorAll('svg')];
 const empty = plots.filter(plot => { const box = plot.getBoundingClientRect();
     return box.width < 20 || box.height < 20 || plot.children.length === 0; });
+const boxes = plot => [...plot.querySelectorAll('text')].map(text => text.getBoundingClientRect());
+const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 &&
+    Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
+const leaves = (box, all) => box.right > all.right + 1 || box.left < all.left - 1 || box.bottom > all.bottom + 1;
+const collisions = plots.map(plot => { const all = boxes(plot), frame = plot.getBoundingClientRect();
+    return all.filter((box, i) => leaves(box, frame) || all.some((other, j) => j > i && meet(box, other))).length; });
+document.body.dataset.collisions = plots.map((plot, i) => plot.getAttribute('aria-label') + ': ' + collisions[i])
+    .filter((words, i) => collisions[i] > 0).join(', ');
 document.body.dataset.height = Math.ceil(document.documentElement.scrollHeight);
 document.body.dataset.plots = plots.length + ' empty=' + empty.length;
 ";
