@@ -54,8 +54,9 @@ pub fn everything(options: &Options) -> Result<Outcome> {
 /// Steps of everything but scenarios and XTF's tests.
 fn steps_of(options: &Options, guests: &[Guest]) -> usize {
     let of_guest = |guest: &Guest| 1 + usize::from(guest.recipe.on == Where::Both) + usize::from(guest.recipe.icount);
-    let of_side = 2 + mitigations::MODELS.len() + usize::from(!options.no_boots);
-    guests.iter().map(of_guest).sum::<usize>() + 2 * of_side + if options.no_work { 0 } else { 3 }
+    let of_side = 2 + usize::from(!options.no_boots);
+    let of_all = mitigations::MODELS.len() + usize::from(!options.no_work);
+    guests.iter().map(of_guest).sum::<usize>() + 2 * of_side + 3 * of_all
 }
 
 impl Collector<'_> {
@@ -103,8 +104,12 @@ impl Collector<'_> {
             let step = &self.progress;
             sides.memory.push(step.step("memory", hypervisor, || memory::measure(hypervisor))?);
             sides.images.push(step.step("image", hypervisor, || images::measure(hypervisor))?);
+        }
+        // Of the other Xen too: costs are compared with both.
+        for hypervisor in [self.reference, other_xen(self.reference), Hypervisor::Xenolith] {
             for cpu in mitigations::MODELS {
-                sides.mitigations.push(step.step("mitigations", hypervisor, || mitigations::read(hypervisor, cpu))?);
+                let read = || mitigations::read(hypervisor, cpu);
+                sides.mitigations.push(self.progress.step("mitigations", hypervisor, read)?);
             }
         }
         Ok(sides)
@@ -135,8 +140,12 @@ impl Collector<'_> {
         for guest in &self.guests {
             let ours = run(guest, Hypervisor::Xenolith)?;
             let reference = match guest.recipe.on {
-                Where::Both => Some(run(guest, self.reference)?),
                 Where::Xenolith => None,
+                Where::Both => match run(guest, self.reference)? {
+                    // On a busy host it may have run out of time: once more.
+                    answer if answer.report.verdict.is_none() => Some(suite::answer(guest, self.reference, &wish)?),
+                    answer => Some(answer),
+                },
             };
             // Some count time in instructions, and measure no operation.
             if guest.recipe.icount && !ours.report.costs.is_empty() {
@@ -223,6 +232,10 @@ fn conformance(guest: &Guest, ours: &Answer, reference: Option<&Answer>, allowed
         complaints: ours.complaints.clone(),
     };
     if let Some(reference) = reference {
+        if reference.report.verdict.is_none() {
+            row.complaints.insert(0, "Xen gave no answer to compare with".into());
+            return row;
+        }
         let all = compare::differences(&guest.name, &reference.report, &ours.report, &[]).len();
         row.differing = compare::differences(&guest.name, &reference.report, &ours.report, allowed);
         row.allowed = all - row.differing.len();

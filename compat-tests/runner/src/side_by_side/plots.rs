@@ -123,6 +123,9 @@ fn answers(row: &Conformance) -> String {
     words
 }
 
+/// What the powers of ten are called, from a hundred on.
+const DECADES: [&str; 8] = ["100", "1,000", "10,000", "100,000", "1 M", "10 M", "100 M", "1,000 M"];
+
 /// Costs: for each operation a bar for each hypervisor on a logarithmic scale, and the ratio to the better Xen.
 pub fn costs(rows: &[&Cost]) -> Markup {
     const LINE: f64 = 30.0;
@@ -140,7 +143,7 @@ pub fn costs(rows: &[&Cost]) -> Markup {
             @for decade in 0..=decades as u32 {
                 @let x = bars + f64::from(decade) / decades * (bars_end - bars);
                 (vertical(x, 22.0, height, "#e3e8ee"))
-                (text(x, 14.0, "soft middle", &thousands(10u64.pow(decade + 2))))
+                (text(x, 14.0, "soft middle", DECADES.get(decade as usize).copied().unwrap_or_default()))
             }
             @for (ratio, colour) in [(0.6, GOOD), (1.0, BAD)] {
                 (vertical(scale(ratio), 22.0, height, colour))
