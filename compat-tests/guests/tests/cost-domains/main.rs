@@ -1,6 +1,6 @@
 //! What other domains cost in instructions, on one CPU: `COST name=instructions`. To go from one domain to another and
 //! back, the few of both guests included; to make a domain, to give it memory, to take it down. The other domain is one
-//! of the `domains` guest's, made by hand.
+//! of the `domains` guest's, made by hand. And whether a domain costs more when there are many.
 #![no_std]
 #![no_main]
 
@@ -31,6 +31,7 @@ fn main() {
     answering();
     making();
     destroying();
+    crowding();
     value("done", 1);
 }
 
@@ -101,21 +102,24 @@ fn making() {
 /// What is given to a domain beyond its first frames, in calls of [`EXTENTS`] each.
 const CALLS: u64 = 4;
 const EXTENTS: usize = 512;
+const ALL: i64 = CALLS as i64 * EXTENTS as i64;
 
 fn destroying() {
     row_told("domctl: a running domain of 8 frames destroyed", |_| destroyed_with(|_| ()));
     let mut populated = u64::MAX;
     row_told("domctl: a running domain of 2,056 frames destroyed", |_| {
-        destroyed_with(|id| populated = populated.min(counted(|| more(id)) / CALLS))
+        destroyed_with(|id| {
+            let mut done = 0;
+            populated = populated.min(counted(|| done = more(id)) / CALLS);
+            check("populated", (done == ALL).into(), format_args!("{done}"));
+        })
     });
     row_told("memory: 512 single frames for another domain", |_| populated);
 }
 
-fn more(id: u16) {
-    for call in 0..CALLS {
-        let (done, _) = populate::<EXTENTS>(id, 8 + call * EXTENTS as u64);
-        check("populated", (done == EXTENTS as i64).into(), format_args!("{done}"));
-    }
+/// Gives a domain that many frames; how many it got. Nothing is said meanwhile: a line on the console would be counted.
+fn more(id: u16) -> i64 {
+    (0..CALLS).map(|call| populate::<EXTENTS>(id, 8 + call * EXTENTS as u64).0).sum()
 }
 
 /// Builds a domain, hands it to `prepare`, lets it run, and destroys it; what the last cost.
@@ -134,4 +138,29 @@ fn destroyed_with(prepare: impl FnOnce(u16)) -> u64 {
         format_args!("{allowed} {started} {ran} {status} {gone}"),
     );
     cost
+}
+
+/// Domains at once; the last may cost at most a tenth more than the second.
+const CROWD: usize = 20;
+
+/// Makes domains and gives them memory, without taking one down before the last is there.
+fn crowding() {
+    let mut costs = [0; CROWD];
+    let mut ids = [0; CROWD];
+    let mut complete = 0;
+    for (cost, id) in costs.iter_mut().zip(&mut ids) {
+        let mut made = creation();
+        *cost = counted(|| {
+            let mut status = domctl(&mut made);
+            *id = made.get_u16(8);
+            status |= domctl(&mut request(MAX_VCPUS, *id).u32(16, 2));
+            status |= domctl(&mut request(MAX_MEM, *id).u64(16, 16 << 10));
+            complete += u32::from(status == 0 && more(*id) == ALL);
+        });
+    }
+    check("crowd", (complete == CROWD as u32).into(), format_args!("{complete}"));
+    let (second, last) = (costs[1], costs[CROWD - 1]);
+    check("twentieth-like-second", (last * 10 <= second * 11).into(), format_args!("{last} after {second}"));
+    let gone = ids.iter().fold(0, |gone, id| gone | simple(DESTROY, *id) | guest::until_gone(*id));
+    check("crowd.gone", (gone == 0).into(), format_args!("{gone}"));
 }
