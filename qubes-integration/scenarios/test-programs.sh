@@ -1,5 +1,6 @@
 #: about = "Xen's own test programs as Debian ships them in xen-utils, and what its diagnostic tools say"
 #: limit = 300
+#: last = true
 bin=$(xen_directory)/bin
 # What each says about itself, one by one; a program that cannot run says so here and on Xen alike or differs.
 for program in test-resource test-cpu-policy test-paging-mempool test-tsx; do

@@ -15,6 +15,18 @@ const ENDS: [(&str, &str); 3] =
 /// Seconds for one boot.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// Rounds, in each of which all boot in turn.
+pub const ROUNDS: u32 = 3;
+
+/// The shorter of two boots: what else the host does makes them longer only. One that was not seen to its end counts for less.
+pub fn better(one: Option<Boot>, other: Boot) -> Boot {
+    match one {
+        Some(one) if one.stages.len() == other.stages.len() && one.total() < other.total() => one,
+        Some(one) if one.stages.len() > other.stages.len() => one,
+        _ => other,
+    }
+}
+
 /// Boots once; what was not reached is not in the answer.
 pub fn measure(hypervisor: Hypervisor) -> Result<Boot> {
     let (choice, _) = linux::racer();
@@ -28,4 +40,21 @@ pub fn measure(hypervisor: Hypervisor) -> Result<Boot> {
         before = at;
     }
     Ok(Boot { on: hypervisor.title().into(), stages })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Boot, better};
+
+    #[test]
+    fn the_shorter_whole_boot_counts() {
+        let boot = |seconds: &[f64]| Boot {
+            on: "x".into(),
+            stages: seconds.iter().map(|seconds| ("stage".into(), *seconds)).collect(),
+        };
+        assert_eq!(better(None, boot(&[5.0])).total(), 5.0);
+        assert_eq!(better(Some(boot(&[5.0, 1.0])), boot(&[4.0, 1.0])).total(), 5.0);
+        assert_eq!(better(Some(boot(&[5.0, 1.0])), boot(&[1.0])).total(), 6.0);
+        assert_eq!(better(Some(boot(&[1.0])), boot(&[5.0, 1.0])).total(), 6.0);
+    }
 }

@@ -167,7 +167,7 @@ fn boots(outcome: &Outcome) -> Markup {
     html! {
         section {
             h2 { "How long does dom0 take to come up?" }
-            p { "Debian's 6.1 kernel with one CPU, by the clock of the test machine, from power-on to its first process; one boot each." }
+            p { "Debian's 6.1 kernel with one CPU, by the clock of the test machine, from power-on to its first process; the shortest of three boots each, in turn. A busy machine makes all of them longer." }
             @match &outcome.boots_missing {
                 Some(why) => p { "Missing: " (why) "." },
                 None => (plots::boots(&outcome.boots)),
@@ -184,7 +184,7 @@ fn work(outcome: &Outcome) -> Markup {
     html! {
         section {
             h2 { "What does a whole dom0 cost?" }
-            p { "Millions of instructions for a fixed piece of work in the same kernel, one CPU. The kernel's boot has waiting in it, which counts like work." }
+            p { "Millions of instructions for a fixed piece of work in the same kernel, one CPU. The kernel's boot has waiting in it, which counts like work. Without a hypervisor the kernel unpacks itself after its entry; the hypervisors do that before." }
             table {
                 tr { th { "work" } th { (bare.on) } th { (reference.on) } th { (ours.on) } th { "Xenolith / Xen" } th { "Xenolith / bare" } }
                 @for (name, figure) in &ours.figures {

@@ -47,7 +47,7 @@ fn plot(width: f64, height: f64, label: &str, contents: Markup) -> Markup {
 pub fn conformance(label: &str, rows: &[Conformance]) -> Markup {
     const LINE: f64 = 26.0;
     let (names, verdicts, bars) = (240.0, 110.0, 470.0);
-    let end = WIDE - 170.0;
+    let end = WIDE - 200.0;
     let cell = |x: f64, y: f64, word: Option<&str>| {
         let (colour, shown) = match word {
             Some("SUCCESS") => (GOOD, "pass"),
@@ -214,7 +214,7 @@ pub fn boots(boots: &[Boot]) -> Markup {
 
 /// Work: for each piece a bar for each hypervisor, as parts of what the first Xen needs.
 pub fn work(outcome: &Outcome) -> Markup {
-    const LINE: f64 = 44.0;
+    const LINE: f64 = 50.0;
     const COLOURS: [&str; 3] = [NEW, OLD, OURS];
     let Some(reference) = outcome.work.get(1) else { return Markup::default() };
     let unit = (WIDE - 330.0) / 1.25;
@@ -230,8 +230,8 @@ pub fn work(outcome: &Outcome) -> Markup {
                 @for ((place, of), colour) in outcome.work.iter().enumerate().zip(COLOURS) {
                     @if let Some(figure) = of.figures.get(name) {
                         @let part = *figure as f64 / (*mark).max(1) as f64;
-                        @let at = y + 11.0 * place as f64;
-                        (rectangle(240.0, at, part.min(1.25) * unit, 9.0, colour))
+                        @let at = y + 13.0 * place as f64;
+                        (rectangle(240.0, at, part.min(1.25) * unit, 10.0, colour))
                         (text(246.0 + part.min(1.25) * unit, at + 9.0, "soft", &format!("{part:.2}")))
                     }
                 }

@@ -29,11 +29,11 @@ section { background: #fff; border: 1px solid var(--line); border-radius: 12px; 
 .card span { color: var(--soft); font-size: 13px; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 22px; }
 svg { display: block; width: 100%; height: auto; }
-svg text { font: 12px system-ui, 'DejaVu Sans', sans-serif; fill: var(--ink); }
+svg text { font: 12px system-ui, 'DejaVu Sans', sans-serif; fill: var(--ink); paint-order: stroke; stroke: #fff; stroke-width: 3px; }
 svg text.soft { fill: var(--soft); }
 svg text.right { text-anchor: end; }
 svg text.middle { text-anchor: middle; }
-svg text.white { fill: #fff; }
+svg text.white { fill: #fff; stroke: none; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th, td { text-align: left; padding: 4px 10px 4px 0; border-top: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; border-top: 0; }

@@ -53,6 +53,10 @@ pub struct Recipe {
     /// MiB of it for dom0.
     #[serde(default = "for_dom0")]
     pub dom0_memory: u32,
+    /// Whether it runs after all others of its boot: it makes more domains on one hypervisor than on the other, so that
+    /// guests have other numbers after it.
+    #[serde(default)]
+    pub last: bool,
     /// Whether the machine's clock ticks once an instruction, for speeds that do not depend on who else uses the host.
     #[serde(default)]
     pub counted: bool,

@@ -41,6 +41,7 @@ pub fn sessions(scenarios: &[Scenario]) -> Vec<Vec<Scenario>> {
             None => sessions.push(vec![scenario.clone()]),
         }
     }
+    sessions.iter_mut().for_each(|session| session.sort_by_key(|scenario| scenario.recipe.last));
     sessions
 }
 
@@ -184,7 +185,16 @@ fn settle_session(session: &[Scenario], answer: &Answer, tally: &mut Tally) {
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::{read, sessions};
+    use crate::toolstack::scenario;
+
+    #[test]
+    fn what_gives_guests_other_numbers_comes_last() {
+        let sessions = sessions(&scenario::all().unwrap());
+        assert!(sessions.iter().all(|session| session.is_sorted_by_key(|scenario| scenario.recipe.last)));
+        let last = sessions.iter().filter_map(|session| session.last()).find(|scenario| scenario.recipe.last);
+        assert_eq!(last.unwrap().name, "test-programs");
+    }
 
     #[test]
     fn the_results_port_is_believed_before_the_serial_line() {
