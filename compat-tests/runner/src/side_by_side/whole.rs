@@ -1,5 +1,5 @@
 //! What a whole dom0 costs: the same kernel does the same work on the reference, on Xenolith and without a hypervisor, and
-//! counts instructions as it goes (`qubes-integration/dom0/workload.c`).
+//! counts instructions as it goes (`qubes-integration/workload.c`).
 //!
 //! With one CPU a tick of the time stamp counter is an instruction, but for the time that the CPU waits for a device: that
 //! passes as if it were spent on instructions. Only the kernel's boot has such; of the disk's piece the processor time counts.
