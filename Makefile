@@ -34,7 +34,8 @@ test: setup
 test-full: setup
 	@scripts/test.sh full
 
-# Everything on Debian's Xen and on Xenolith in one run: target/compare/report.html. OPTIONS: `compat-runner compare --help`.
+# Everything on Debian's Xen and on Xenolith in one run: target/compare/report.html. XTF=<built checkout> adds its tests; OPTIONS:
+# `compat-runner compare --help`.
 compare: build runner
 	@command -v chromium >/dev/null || apt-get install -qq -y --no-install-recommends chromium >/dev/null || \
 		echo "chromium is not installed and apt-get cannot install it: the page will not be checked" >&2
