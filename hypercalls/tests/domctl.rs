@@ -243,12 +243,16 @@ fn placement_intersects_with_what_there_is() {
     let argument = |flags| VcpuAffinity { vcpu: VcpuId(0), flags, hard: map, soft: map };
     assert_eq!(errno(ask(&mut host, 5, Op::SETVCPUAFFINITY, &argument(AffinityFlags(0)))), Errno::EINVAL);
     assert_eq!(ask(&mut host, 5, Op::SETVCPUAFFINITY, &argument(AffinityFlags::HARD)), Ok(0));
-    assert_eq!(host.take_effects(), ["affinity (15, 2, Keep)"]);
+    assert_eq!(host.take_effects(), ["affinity (Some(15), None, Keep)"]);
     assert_eq!(host.memory.get::<u64>(BASE + ELSEWHERE), 0b0111, "only what the pool has");
     host.memory.put(BASE + ELSEWHERE, &0b1000_u64);
     assert_eq!(errno(ask(&mut host, 5, Op::SETVCPUAFFINITY, &argument(AffinityFlags::HARD))), Errno::EINVAL);
     assert_eq!(ask(&mut host, 5, Op::GETVCPUAFFINITY, &argument(AffinityFlags::SOFT)), Ok(0));
     assert_eq!(host.memory.get::<u64>(BASE + ELSEWHERE), 0b0010);
+    host.take_effects();
+    let forced = argument(AffinityFlags(AffinityFlags::SOFT.0 | AffinityFlags::FORCE.0));
+    assert_eq!(ask(&mut host, 5, Op::SETVCPUAFFINITY, &forced), Ok(0));
+    assert_eq!(host.take_effects(), ["affinity (None, Some(2), End)"], "what is not given stays as it was told");
 }
 
 #[test]

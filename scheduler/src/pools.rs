@@ -25,6 +25,8 @@ pub enum PoolError {
     NotMember,
     /// The pool has no CPU to take, or none that its domains could do without.
     Needed,
+    /// A vCPU is bound to the CPU.
+    Bound,
     /// The heap has no room.
     NoMemory,
 }
@@ -130,11 +132,17 @@ impl Pools {
         Ok(cpu)
     }
 
-    /// Sets a CPU free: this one, or the pool's last. Which.
+    /// Sets a CPU free: this one, or the pool's last. Which. `bound` are CPUs that vCPUs are bound to for a while.
     ///
     /// # Errors
-    /// If there is no such pool, the CPU is not in it, or its domains need it.
-    pub fn remove_cpu(&mut self, id: u32, wanted: Option<u32>, population: Population) -> Result<u32, PoolError> {
+    /// If there is no such pool, the CPU is not in it, its domains need it, or a vCPU is bound to it.
+    pub fn remove_cpu(
+        &mut self,
+        id: u32,
+        wanted: Option<u32>,
+        population: Population,
+        bound: u64,
+    ) -> Result<u32, PoolError> {
         let pool = self.list.iter_mut().find(|pool| pool.id == id).ok_or(PoolError::Absent)?;
         let cpu = wanted.or(pool.cpus.checked_ilog2()).ok_or(PoolError::Needed)?;
         if pool.cpus & bit(cpu) == 0 {
@@ -143,19 +151,26 @@ impl Pools {
         if pool.cpus == bit(cpu) && population == Population::Inhabited {
             return Err(PoolError::Needed);
         }
+        if bound & bit(cpu) != 0 {
+            return Err(PoolError::Bound);
+        }
         pool.cpus &= !bit(cpu);
         self.free |= bit(cpu);
         Ok(cpu)
     }
 
-    /// A CPU goes out of service: it is in no pool until it comes back.
+    /// A CPU goes out of service: it is in no pool until it comes back. `bound` are CPUs that vCPUs are bound to for a
+    /// while.
     ///
     /// # Errors
-    /// If it is not in the first pool, or the last one there.
-    pub fn withdraw_cpu(&mut self, cpu: u32) -> Result<(), PoolError> {
+    /// If it is not in the first pool, or the last one there, or a vCPU is bound to it.
+    pub fn withdraw_cpu(&mut self, cpu: u32, bound: u64) -> Result<(), PoolError> {
         let first = self.list.iter_mut().find(|pool| pool.id == FIRST_POOL).ok_or(PoolError::Absent)?;
         if first.cpus & bit(cpu) == 0 || first.cpus == bit(cpu) {
             return Err(PoolError::Busy);
+        }
+        if bound & bit(cpu) != 0 {
+            return Err(PoolError::Bound);
         }
         first.cpus &= !bit(cpu);
         Ok(())

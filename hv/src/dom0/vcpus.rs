@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use abi::{Errno, Mfn, VcpuId};
 use event_channels::UpcallMask;
+use hypercalls::op::domctl::{AffinityWish, PinOverride};
 use pv_cpu::{
     control::ControlRegisters,
     flags,
@@ -16,14 +17,16 @@ use pv_cpu::{
 };
 
 use super::{Dom0Error, image::Loaded};
-use crate::{boot::options, cpu::features, domain::Domain, sched::wake, serve::vcpus::claim_initialisation};
+use crate::{boot::options, cpu::features, domain::Domain, sched::pools, serve::vcpus::claim_initialisation};
 
 /// Binds each vCPU to the CPU it was given, if that was asked for, and masks events for every vCPU that the shared page has
 /// room for.
 pub fn place(domain: &'static Domain) {
     if options::get().dom0_vcpus_pin {
         for vcpu in domain.vcpus() {
-            wake::move_to(vcpu, vcpu.processor.load(Relaxed));
+            let own = 1 << (vcpu.processor.load(Relaxed) & 63);
+            // Without a table of pools there is nothing to confine it, and no CPU but this one.
+            let _ = pools::set_affinity(vcpu, AffinityWish { hard: Some(own), soft: None, pin: PinOverride::Keep });
         }
     }
     for info in &domain.shared().vcpu_info {

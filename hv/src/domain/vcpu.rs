@@ -87,12 +87,13 @@ pub struct Vcpu {
     /// Its number in the scheduler.
     pub entity: EntityId,
     _number: entities::Number,
-    /// Hard affinity, one bit a CPU.
+    /// Hard affinity that it was told, one bit a CPU.
     pub affinity: AtomicU64,
     /// Soft affinity, likewise.
     pub soft_affinity: AtomicU64,
-    /// CPU that `SCHEDOP_pin_override` binds it to; all ones for none.
-    pub pin_override: AtomicU32,
+    /// CPU that `SCHEDOP_pin_override` binds it to; [`Vcpu::NOT_BOUND`] for none. Changes under the lock of
+    /// [`crate::sched::pools`].
+    pub bound_to: AtomicU32,
     /// Table drops it has not finished.
     pub drops: DropQueue,
     /// Its share of time: runstate, timers, areas in guest memory.
@@ -135,6 +136,9 @@ pub struct VcpuState {
 }
 
 impl Vcpu {
+    /// No CPU that it is bound to.
+    pub const NOT_BOUND: u32 = u32::MAX;
+
     /// A vCPU that is down and has no context. Errors: `ENOMEM`.
     pub fn new(domain: &'static Domain, id: VcpuId, info: &'static VcpuInfo) -> Result<Self> {
         let info = core::sync::atomic::AtomicPtr::new(core::ptr::from_ref(info).cast_mut());
@@ -153,7 +157,7 @@ impl Vcpu {
             _number: number,
             affinity: AtomicU64::new(u64::MAX),
             soft_affinity: AtomicU64::new(u64::MAX),
-            pin_override: AtomicU32::new(u32::MAX),
+            bound_to: AtomicU32::new(Self::NOT_BOUND),
             drops: DropQueue::new(),
             time: VcpuTime::new(),
             info: AtomicInfo(info),
@@ -214,6 +218,16 @@ impl Vcpu {
     #[inline]
     pub fn run_flags(&self) -> RunFlags {
         RunFlags(self.attention.load(Acquire) as u32)
+    }
+
+    /// The CPU that it is bound to for a while.
+    pub fn bound_cpu(&self) -> Option<u32> {
+        Some(self.bound_to.load(Acquire)).filter(|&cpu| cpu != Self::NOT_BOUND)
+    }
+
+    /// Where it may run, one bit a CPU: on the CPU that it is bound to, else where it was told.
+    pub fn hard_affinity(&self) -> u64 {
+        self.bound_cpu().map_or_else(|| self.affinity.load(Acquire), |cpu| 1 << (cpu & 63))
     }
 
     /// Whether no queue has it: its domain's teardown has it and it never runs again, or it is still being made.

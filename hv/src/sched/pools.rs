@@ -1,7 +1,7 @@
 //! CPU pools: which CPUs are whose. Each domain is in one pool ([`Domain::pool`]), and its vCPUs run there only.
 //!
-//! What a vCPU was told (its affinities) is kept; the scheduler gets what of it the pool has. A CPU that goes out of
-//! service leaves its pool, the first, and comes back to it.
+//! What a vCPU was told (its affinities) is kept, also while it is bound to one CPU; the scheduler gets what of it the pool
+//! has. A CPU that goes out of service leaves its pool, the first, and comes back to it.
 //!
 //! Lock: the table's, of [`Level::CpuPools`], around a change and everything that follows from it, so that the last change
 //! is what vCPUs are left with. Context: a hypercall, the gate or boot, no lock held.
@@ -9,6 +9,7 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use abi::{Errno, Result};
+use hypercalls::op::domctl::{self, AffinityWish, PinOverride};
 use locks::{Level, Lock};
 use scheduler::{Affinity, FIRST_POOL, Pool, PoolError, Pools, Population};
 use spin::Once;
@@ -27,6 +28,7 @@ fn errno(error: PoolError) -> Errno {
         PoolError::NotFree => Errno::ENODEV,
         PoolError::NotMember => Errno::EADDRNOTAVAIL,
         PoolError::Needed => Errno::EINVAL,
+        PoolError::Bound => Errno::EADDRINUSE,
         PoolError::NoMemory => Errno::ENOMEM,
     }
 }
@@ -86,10 +88,11 @@ pub fn add_cpu(id: u32, wanted: Option<u32>) -> Result<()> {
     })
 }
 
-/// Sets a CPU free. A vCPU that may use no other may then use all of its pool. Errors: `ENOENT`, `EADDRNOTAVAIL`, `EINVAL`.
+/// Sets a CPU free. A vCPU that may use no other may then use all of its pool. Errors: `ENOENT`, `EADDRNOTAVAIL`, `EINVAL`,
+/// `EADDRINUSE` for one that a vCPU is bound to.
 pub fn remove_cpu(id: u32, wanted: Option<u32>) -> Result<()> {
     with(|pools| {
-        pools.remove_cpu(id, wanted, population(id))?;
+        pools.remove_cpu(id, wanted, population(id), bound_cpus())?;
         refresh(pools, id);
         Ok(())
     })
@@ -111,7 +114,7 @@ fn refresh(pools: &Pools, id: u32) {
 /// is in service.
 fn within(vcpu: &Vcpu, cpus: u64) -> Affinity {
     let online = queue::board().online();
-    let told = vcpu.affinity.load(Acquire);
+    let told = vcpu.hard_affinity();
     let hard = [told & cpus, cpus].into_iter().find(|map| map & online != 0).unwrap_or(u64::MAX);
     Affinity { hard, soft: vcpu.soft_affinity.load(Acquire) }
 }
@@ -125,16 +128,52 @@ fn cpus_for(pools: &Pools, domain: &Domain) -> u64 {
     pools.get(domain.pool.load(Acquire)).map_or(u64::MAX, |pool| pool.cpus)
 }
 
-/// What a vCPU was told has changed: the scheduler gets what of it its pool has.
-pub fn affinity_changed(vcpu: &'static Vcpu) {
-    match table() {
-        Ok(table) => {
-            let pools = table.lock();
-            confine(vcpu, cpus_for(&pools, vcpu.domain));
-        }
-        // Without a table there are no pools, and nothing is confined.
-        Err(_) => confine(vcpu, u64::MAX),
+/// CPUs that vCPUs are bound to.
+fn bound_cpus() -> u64 {
+    domain::all().flat_map(Domain::vcpus).filter_map(Vcpu::bound_cpu).fold(0, |map, cpu| map | 1 << (cpu & 63))
+}
+
+/// Changes what a vCPU is told. Errors: `EBUSY` it is bound to a CPU and is to stay so, `ENOMEM`.
+pub fn set_affinity(vcpu: &'static Vcpu, wish: AffinityWish) -> Result<domctl::Affinity> {
+    let pools = table()?.lock();
+    if wish.pin == PinOverride::Keep && vcpu.bound_cpu().is_some() {
+        return Err(Errno::EBUSY);
     }
+    vcpu.bound_to.store(Vcpu::NOT_BOUND, Release);
+    if let Some(hard) = wish.hard {
+        vcpu.affinity.store(hard, Release);
+    }
+    if let Some(soft) = wish.soft {
+        vcpu.soft_affinity.store(soft, Release);
+    }
+    confine(vcpu, cpus_for(&pools, vcpu.domain));
+    Ok(domctl::Affinity { hard: vcpu.affinity.load(Acquire), soft: vcpu.soft_affinity.load(Acquire) })
+}
+
+/// Binds a vCPU to a CPU of its pool; what it was told does not count until [`end_binding`], or until that is changed by
+/// force. Errors: `EINVAL` for a CPU that is not in service or not in the pool, `EBUSY` it is bound, `ENOMEM`.
+pub fn bind(vcpu: &'static Vcpu, index: u32) -> Result<()> {
+    let pools = table()?.lock();
+    cpu::by_index(index as usize).filter(|cpu| cpu.is_online()).ok_or(Errno::EINVAL)?;
+    if vcpu.bound_cpu().is_some() {
+        return Err(Errno::EBUSY);
+    }
+    let cpus = cpus_for(&pools, vcpu.domain);
+    if cpus >> (index & 63) & 1 == 0 {
+        return Err(Errno::EINVAL);
+    }
+    vcpu.bound_to.store(index, Release);
+    confine(vcpu, cpus);
+    Ok(())
+}
+
+/// Lets a vCPU run again where it was told. Errors: `EINVAL` it is not bound, `ENOMEM`.
+pub fn end_binding(vcpu: &'static Vcpu) -> Result<()> {
+    let pools = table()?.lock();
+    vcpu.bound_cpu().ok_or(Errno::EINVAL)?;
+    vcpu.bound_to.store(Vcpu::NOT_BOUND, Release);
+    confine(vcpu, cpus_for(&pools, vcpu.domain));
+    Ok(())
 }
 
 /// Has a new vCPU attached to a queue, and follow its pool's changes from then on. Errors: `ENOMEM`, those of `attach`.
@@ -153,10 +192,11 @@ pub fn publish(record: Unpublished, id: u32) -> Result<&'static Domain> {
     Ok(record.publish())
 }
 
-/// A CPU is to go out of service. Errors: `EBUSY` unless it is in the first pool and not the last one there, `ENOMEM`.
+/// A CPU is to go out of service. Errors: `EBUSY` unless it is in the first pool and not the last one there, `EADDRINUSE`
+/// for one that a vCPU is bound to, `ENOMEM`.
 pub fn withdraw_cpu(index: u32) -> Result<()> {
     with(|pools| {
-        pools.withdraw_cpu(index)?;
+        pools.withdraw_cpu(index, bound_cpus())?;
         refresh(pools, FIRST_POOL);
         Ok(())
     })

@@ -9,7 +9,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use abi::vcpu::Runstate;
 use scheduler::{AffinityChange, Wake};
 
-use super::{pools, queue};
+use super::queue;
 use crate::{
     cpu::{self, Cpu, Work},
     domain::{RunFlags, Vcpu},
@@ -104,18 +104,6 @@ fn waits(vcpu: &Vcpu) {
     if matches!(time.state, Runstate::BLOCKED | Runstate::OFFLINE) && !vcpu.running.load(Acquire) {
         time.enter(Runstate::RUNNABLE, clock::now());
     }
-}
-
-/// Binds a vCPU to one CPU.
-pub fn move_to(vcpu: &'static Vcpu, target: u32) {
-    set_affinity(vcpu, 1 << (target & 63), vcpu.soft_affinity.load(Relaxed));
-}
-
-/// Changes where a vCPU may and should run, as far as its CPU pool allows.
-pub fn set_affinity(vcpu: &'static Vcpu, hard: u64, soft: u64) {
-    vcpu.affinity.store(hard, Relaxed);
-    vcpu.soft_affinity.store(soft, Relaxed);
-    pools::affinity_changed(vcpu);
 }
 
 /// Changes where the scheduler lets a vCPU run. One that is between two queues is waited for; it arrives soon.

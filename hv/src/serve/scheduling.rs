@@ -14,7 +14,7 @@ use super::Caller;
 use crate::{
     cpu::{self, Work},
     domain::{self, RunFlags},
-    sched::{timers, wake},
+    sched::{pools, timers},
     time::clock,
 };
 
@@ -109,17 +109,9 @@ impl SchedulerHost for Caller<'_> {
     }
 
     fn pin_override(&mut self, _authority: HardwareDomain, cpu: Option<u32>) -> Result<()> {
-        use core::sync::atomic::Ordering::{AcqRel, Acquire};
-        let pinned = &self.vcpu.pin_override;
         match cpu {
-            Some(index) => {
-                cpu::by_index(index as usize).filter(|cpu| cpu.is_online()).ok_or(Errno::EINVAL)?;
-                pinned.compare_exchange(u32::MAX, index, AcqRel, Acquire).map_err(|_| Errno::EBUSY)?;
-                wake::move_to(self.vcpu, index);
-                Ok(())
-            }
-            None if pinned.swap(u32::MAX, AcqRel) == u32::MAX => Err(Errno::EINVAL),
-            None => Ok(()),
+            Some(index) => pools::bind(self.vcpu, index),
+            None => pools::end_binding(self.vcpu),
         }
     }
 }

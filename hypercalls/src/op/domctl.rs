@@ -22,7 +22,7 @@ pub use self::context::{EntryCallbacks, VcpuPresence, VcpuStateHost};
 pub use self::information::InformationHost;
 pub use self::lifecycle::{Debugging, GrantLimits, LifecycleHost, WantedDomain};
 pub use self::memory::DomainMemoryHost;
-pub use self::placement::{Affinity, PinOverride, PlacementHost, Share};
+pub use self::placement::{Affinity, AffinityWish, PinOverride, PlacementHost, Share};
 pub use self::policy::{CpuPolicyHost, PolicyFault, PolicyOf};
 pub use self::registers::{Components, VcpuRegistersHost};
 pub use self::rights::{Grant, RightsHost};

@@ -7,8 +7,8 @@ use abi::xen_x86::{CpuidLeaf, MsrEntry, VcpuGuestContext};
 use abi::{DomainId, Errno, Gfn, Mfn, Pirq, Port, Result, VcpuId, Virq};
 use hypercalls::authority::{ControlDomain, Target};
 use hypercalls::op::domctl::{
-    Affinity, Components, CpuPolicyHost, Debugging, DomainMemoryHost, DomainTimeHost, EntryCallbacks, Grant,
-    GrantLimits, InformationHost, LifecycleHost, PinOverride, PlacementHost, PolicyFault, PolicyOf, RightsHost, Share,
+    Affinity, AffinityWish, Components, CpuPolicyHost, Debugging, DomainMemoryHost, DomainTimeHost, EntryCallbacks,
+    Grant, GrantLimits, InformationHost, LifecycleHost, PlacementHost, PolicyFault, PolicyOf, RightsHost, Share,
     TscState, VcpuPresence, VcpuRegistersHost, VcpuStateHost, WantedDomain,
 };
 use hypercalls::op::vcpu::Progress;
@@ -188,8 +188,10 @@ impl PlacementHost for Fake {
     fn affinity(&self, _target: Target, _vcpu: VcpuId) -> Result<Affinity> {
         Ok(Affinity { hard: u64::MAX, soft: 0b0010 })
     }
-    fn set_affinity(&mut self, _target: Target, _vcpu: VcpuId, affinity: Affinity, pin: PinOverride) -> Result<()> {
-        self.attempt("affinity", (affinity.hard, affinity.soft, pin))
+    fn set_affinity(&mut self, target: Target, vcpu: VcpuId, wish: AffinityWish) -> Result<Affinity> {
+        self.attempt("affinity", (wish.hard, wish.soft, wish.pin))?;
+        let is = self.affinity(target, vcpu)?;
+        Ok(Affinity { hard: wish.hard.unwrap_or(is.hard), soft: wish.soft.unwrap_or(is.soft) })
     }
     fn share(&self, _target: Target) -> Result<Share> {
         Ok(Share { weight: 256, cap: 50 })

@@ -7,6 +7,7 @@ use compat_guests::control::{domctl, make, make_domctl, sysctl};
 use compat_guests::memory;
 use compat_guests::report::{result, value_at};
 
+mod binding;
 mod pools;
 
 compat_guests::guest!(main);
@@ -16,6 +17,7 @@ fn main() {
     shares();
     rate_limit();
     affinity();
+    binding::all();
     pools::all();
 }
 

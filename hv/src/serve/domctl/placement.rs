@@ -1,24 +1,21 @@
 //! Where vCPUs run, and shares of the CPUs.
 
-use core::sync::atomic::Ordering::{AcqRel, Acquire};
+use core::sync::atomic::Ordering::Acquire;
 
-use abi::{Errno, Result, VcpuId};
+use abi::{Result, VcpuId};
 use hypercalls::{
     authority::Target,
-    op::domctl::{Affinity, PinOverride, PlacementHost, Share},
+    op::domctl::{Affinity, AffinityWish, PlacementHost, Share},
 };
 
 use crate::{
     cpu,
-    sched::{pools, share, wake},
+    sched::{pools, share},
     serve::{
         Caller,
         memory::{living, named},
     },
 };
-
-/// No CPU that a vCPU is bound to.
-const NOT_BOUND: u32 = u32::MAX;
 
 impl PlacementHost for Caller<'_> {
     fn cpu_limit(&self) -> u32 {
@@ -31,18 +28,11 @@ impl PlacementHost for Caller<'_> {
 
     fn affinity(&self, target: Target, vcpu: VcpuId) -> Result<Affinity> {
         let vcpu = super::vcpu(named(target)?, vcpu)?;
-        Ok(Affinity { hard: vcpu.affinity.load(Acquire), soft: vcpu.soft_affinity.load(Acquire) })
+        Ok(Affinity { hard: vcpu.hard_affinity(), soft: vcpu.soft_affinity.load(Acquire) })
     }
 
-    fn set_affinity(&mut self, target: Target, vcpu: VcpuId, affinity: Affinity, pin: PinOverride) -> Result<()> {
-        let vcpu = super::vcpu(living(target)?, vcpu)?;
-        if pin == PinOverride::End {
-            vcpu.pin_override.swap(NOT_BOUND, AcqRel);
-        } else if vcpu.pin_override.load(Acquire) != NOT_BOUND {
-            return Err(Errno::EBUSY);
-        }
-        wake::set_affinity(vcpu, affinity.hard, affinity.soft);
-        Ok(())
+    fn set_affinity(&mut self, target: Target, vcpu: VcpuId, wish: AffinityWish) -> Result<Affinity> {
+        pools::set_affinity(super::vcpu(living(target)?, vcpu)?, wish)
     }
 
     fn share(&self, target: Target) -> Result<Share> {

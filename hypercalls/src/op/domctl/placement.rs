@@ -28,6 +28,17 @@ pub struct Share {
     pub cap: u16,
 }
 
+/// A change of it: a map stays as it is where none is given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AffinityWish {
+    /// The CPUs that it may use.
+    pub hard: Option<u64>,
+    /// Those that it should use.
+    pub soft: Option<u64>,
+    /// Whether it is done though the vCPU is bound.
+    pub pin: PinOverride,
+}
+
 /// Whether a binding by `SCHEDOP_pin_override` is to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PinOverride {
@@ -43,10 +54,10 @@ pub trait PlacementHost: VcpuStateHost {
     fn cpu_limit(&self) -> u32;
     /// CPUs in service in the domain's pool.
     fn pool_cpus(&self, target: Target) -> Result<u64>;
-    /// Where a vCPU may run.
+    /// Where a vCPU may run: while it is bound, on that CPU.
     fn affinity(&self, target: Target, vcpu: VcpuId) -> Result<Affinity>;
-    /// Changes it. Errors: `EINVAL` no CPU would be left, `EBUSY` it is bound otherwise.
-    fn set_affinity(&mut self, target: Target, vcpu: VcpuId, affinity: Affinity, pin: PinOverride) -> Result<()>;
+    /// Changes what it was told, which is what it gives back. Errors: `EBUSY` it is bound, and is to stay so.
+    fn set_affinity(&mut self, target: Target, vcpu: VcpuId, wish: AffinityWish) -> Result<Affinity>;
     /// The domain's share.
     fn share(&self, target: Target) -> Result<Share>;
     /// Changes it.
@@ -106,18 +117,19 @@ where
         return Ok(());
     }
     let (limit, pool) = (host.cpu_limit(), host.pool_cpus(target)?);
-    let mut affinity = host.affinity(target, asked.vcpu)?;
+    let pin = if asked.flags.contains(AffinityFlags::FORCE) { PinOverride::End } else { PinOverride::Keep };
+    let mut wish = AffinityWish { hard: None, soft: None, pin };
     if hard {
-        affinity.hard = bitmap::read(host, &asked.hard, limit)?;
-        if affinity.hard & pool == 0 {
+        let map = bitmap::read(host, &asked.hard, limit)?;
+        if map & pool == 0 {
             return Err(Errno::EINVAL);
         }
+        wish.hard = Some(map);
     }
     if soft {
-        affinity.soft = bitmap::read(host, &asked.soft, limit)?;
+        wish.soft = Some(bitmap::read(host, &asked.soft, limit)?);
     }
-    let pin = if asked.flags.contains(AffinityFlags::FORCE) { PinOverride::End } else { PinOverride::Keep };
-    host.set_affinity(target, asked.vcpu, affinity, pin)?;
+    let affinity = host.set_affinity(target, asked.vcpu, wish)?;
     if hard {
         bitmap::write(host, &asked.hard, affinity.hard & pool, limit)?;
     }
