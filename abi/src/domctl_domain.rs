@@ -21,6 +21,12 @@ numbers! {
         VPMU = 1 << 7, "XEN_DOMCTL_CDF_vpmu";
     }
 
+    /// Whether gsi_permission gives or takes.
+    pub struct GsiAction(u32) {
+        REVOKE = 0, "XEN_DOMCTL_GSI_REVOKE @4.20";
+        GRANT = 1, "XEN_DOMCTL_GSI_GRANT @4.20";
+    }
+
     /// State of a domain as tools see it; the shutdown reason is in bits 16 to 23.
     pub struct DomainFlags(u32) {
         DYING = 1 << 0, "XEN_DOMINF_dying";
@@ -255,6 +261,14 @@ wire! {
         pub allow: u8 = "allow_access",
         /// Padding.
         pub reserved: [u8; 3] = "pad",
+    }
+
+    /// gsi_permission. Came with Xen 4.20.
+    pub struct GsiPermission = "struct xen_domctl_gsi_permission @4.20", 8 {
+        /// The interrupt line.
+        pub line: u32 = "gsi",
+        /// Given or taken.
+        pub action: GsiAction = "flags",
     }
 
     /// iomem_permission.

@@ -5,8 +5,8 @@ mod common;
 
 use abi::domctl::{Domctl, DomctlOperation as Op};
 use abi::domctl_domain::{
-    Bitmap, CreateDomain, CreateDomain17, CreateFlags, DomainInfo, IomemPermission, IoportPermission, MaxVcpus,
-    PageFrameInfo, SetCacheColors, ShadowOp, ShadowOperation,
+    Bitmap, CreateDomain, CreateDomain17, CreateFlags, DomainInfo, GsiAction, GsiPermission, IomemPermission,
+    IoportPermission, MaxVcpus, PageFrameInfo, SetCacheColors, ShadowOp, ShadowOperation,
 };
 use abi::domctl_vcpu::{
     AffinityFlags, CpuPolicy, ExtendedState, SchedulerCommand, SchedulerId, SchedulerOp, SchedulerShare, VcpuAffinity,
@@ -313,6 +313,41 @@ fn rights_are_about_ranges_that_can_be() {
     }
     assert_eq!(ask(&mut host, 5, Op::IOPORT_PERMISSION, &ports(0xFFF0, 0x10)), Ok(0));
     assert_eq!(host.take_effects(), ["frames (160, 8, Allow)", "ports (65520, 16, Deny)"]);
+}
+
+#[test]
+fn lines_are_given_by_their_own_numbers_to_callers_from_4_20_on() {
+    let mut host = Fake::new();
+    let asked = |line, action| GsiPermission { line, action: GsiAction(action) };
+    assert_eq!(errno(ask_as(&mut host, 0x15, 5, Op::GSI_PERMISSION, &asked(5, 1))), Errno::ENOSYS);
+    assert_eq!(errno(ask_as(&mut host, 0x17, 6, Op::GSI_PERMISSION, &asked(5, 1))), Errno::ESRCH);
+    for action in [2, 3, 0x8000_0001] {
+        let reply = ask_as(&mut host, 0x17, 5, Op::GSI_PERMISSION, &asked(u32::MAX, action));
+        assert_eq!(errno(reply), Errno::EINVAL, "flags come first");
+    }
+    assert!(host.take_effects().is_empty());
+    assert_eq!(ask_as(&mut host, 0x17, 5, Op::GSI_PERMISSION, &asked(5, 1)), Ok(0));
+    assert_eq!(ask_as(&mut host, 0x18, 5, Op::GSI_PERMISSION, &asked(9, 0)), Ok(0));
+    assert_eq!(host.take_effects(), ["line (5, Allow)", "line (9, Deny)"]);
+    host.refuse.set(Some(Errno::ERANGE));
+    assert_eq!(errno(ask_as(&mut host, 0x17, 5, Op::GSI_PERMISSION, &asked(24, 1))), Errno::ERANGE);
+}
+
+#[test]
+fn debuggers_and_monitors_get_xens_answers_for_a_pv_domain() {
+    let mut host = Fake::new();
+    for (operation, command, expected) in [
+        (Op::DEBUG_OP, 1, Errno::EINVAL),
+        (Op::PSR_CMT_OP, 99, Errno::ENODEV),
+        (Op::PSR_ALLOC, 9, Errno::ENODEV),
+        (Op::PSR_ALLOC, 10, Errno::EOPNOTSUPP),
+        (Op::GDBSX_GUESTMEMIO, 0, Errno::ENOSYS),
+        (Op::GDBSX_DOMSTATUS, 0, Errno::ENOSYS),
+    ] {
+        assert_eq!(errno(ask(&mut host, 5, operation, &[command, 0_u32])), expected, "{operation:?} {command}");
+        assert_eq!(errno(ask(&mut host, 6, operation, &[command, 0_u32])), Errno::ESRCH, "{operation:?}");
+    }
+    assert!(host.take_effects().is_empty());
 }
 
 #[test]

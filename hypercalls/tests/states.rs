@@ -125,6 +125,8 @@ fn platform() {
 #[test]
 fn domctl() {
     let absent = |number| match number {
+        54 => error(Errno::EINVAL),
+        75 | 78 => error(Errno::ENODEV),
         85 | 86 => error(Errno::EOPNOTSUPP),
         _ => error(Errno::ENOSYS),
     };

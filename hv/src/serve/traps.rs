@@ -1,9 +1,12 @@
 //! Exceptions of a guest: some are the hypervisor's to resolve, the rest go to the guest's handlers.
 
+use core::sync::atomic::Ordering::Acquire;
+
 use pv_cpu::{
     bounce,
     exception::{Exception, Vector},
     privileged::Emulation,
+    trap_table::Mode,
 };
 
 use super::{Caller, emulate, page_fault};
@@ -29,6 +32,7 @@ pub fn exception(caller: &mut Caller<'_>) {
         13 => general_protection(caller, error_code),
         6 => invalid_opcode(caller),
         1 => debug_trap(caller),
+        3 => breakpoint(caller),
         7 => no_device(caller),
         SYSTEM_CALL_VECTOR => int_80(caller),
         _ => raise(caller, Vector(vector as u8), error_code),
@@ -109,7 +113,22 @@ fn debug_trap(caller: &mut Caller<'_>) {
     const CAUSES: u64 = 0xE00F;
     let causes = debug::read_dr6() & CAUSES;
     debug::write_dr6(pv_cpu::debug::DR6_ONES);
-    raise_debug(caller, causes);
+    if !is_debuggers(caller) {
+        raise_debug(caller, causes);
+    }
+}
+
+#[inline(never)]
+fn breakpoint(caller: &mut Caller<'_>) {
+    if !is_debuggers(caller) {
+        raise(caller, Vector::BREAKPOINT, 0);
+    }
+}
+
+/// Whether a breakpoint or a single step is the debugger's that the toolstack says is attached. As on a Xen without gdbsx
+/// nobody hears of it then, and the guest's kernel goes on.
+fn is_debuggers(caller: &Caller<'_>) -> bool {
+    caller.domain.is_debugged.load(Acquire) && caller.state.virtual_cpu.mode == Mode::Kernel
 }
 
 /// #NM: the guest has set TS; it is clear once its handler runs.

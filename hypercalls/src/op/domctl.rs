@@ -74,7 +74,7 @@ impl Version {
     pub const XEN_4_17: Version = Version(DOMCTL_INTERFACE_VERSION);
     /// Xen 4.18: getdomaininfo finds the domain it names and no other.
     pub const XEN_4_18: Version = Version(0x16);
-    /// Xen 4.19 to 4.21: createdomain has a word more.
+    /// Xen 4.19 to 4.21: createdomain has a word more. Xen 4.20 brought gsi_permission without a number of its own.
     pub const XEN_4_19: Version = Version(0x17);
     /// Xen 4.22, the newest; nothing changed on x86.
     pub const XEN_4_22: Version = Version(0x18);
@@ -233,7 +233,12 @@ where
         DomctlOperation::IRQ_PERMISSION => rights::interrupt(host, request, target)?,
         DomctlOperation::IOMEM_PERMISSION => rights::frames(host, request, target)?,
         DomctlOperation::IOPORT_PERMISSION => rights::ports(host, request, target)?,
+        DomctlOperation::GSI_PERMISSION if request.version >= Version::XEN_4_19 => rights::line(host, request, target)?,
         DomctlOperation::SETVNUMAINFO => virtual_numa::set(host, &request.argument()?, target)?,
+        // A vCPU's own flag for single steps is in its context; this one is the hardware's, for vCPUs of HVM guests.
+        DomctlOperation::DEBUG_OP => return Err(Errno::EINVAL.into()),
+        DomctlOperation::PSR_CMT_OP => return Err(Errno::ENODEV.into()),
+        DomctlOperation::PSR_ALLOC => cache_division(request)?,
         DomctlOperation::SETTIMEOFFSET => time::set_offset(host, request, target)?,
         DomctlOperation::GETTSCINFO => time::get_tsc(host, request, target)?,
         DomctlOperation::SETTSCINFO => time::set_tsc(host, request, target)?,
@@ -242,11 +247,18 @@ where
     Ok(0)
 }
 
+/// psr_alloc(78): there are no caches to divide. Errors: `ENODEV`, `EOPNOTSUPP` for an unknown command.
+fn cache_division(request: &Request) -> Result<()> {
+    const LAST_COMMAND: u32 = 9;
+    let command: u32 = request.argument()?;
+    Err(if command <= LAST_COMMAND { Errno::ENODEV } else { Errno::EOPNOTSUPP })
+}
+
 /// What each operation is here.
 pub const ROWS: &[Row] = rows!(DomctlOperation {
     works: CREATEDOMAIN DESTROYDOMAIN PAUSEDOMAIN UNPAUSEDOMAIN GETDOMAININFO SETVCPUAFFINITY SHADOW_OP MAX_MEM
         SETVCPUCONTEXT GETVCPUCONTEXT GETVCPUINFO MAX_VCPUS SCHEDULER_OP SETDOMAINHANDLE SETDEBUGGING IRQ_PERMISSION
-        IOMEM_PERMISSION IOPORT_PERMISSION HYPERCALL_INIT SETTIMEOFFSET GETVCPUAFFINITY RESUMEDOMAIN SENDTRIGGER
+        GSI_PERMISSION IOMEM_PERMISSION IOPORT_PERMISSION HYPERCALL_INIT SETTIMEOFFSET GETVCPUAFFINITY RESUMEDOMAIN SENDTRIGGER
         SUBSCRIBE SET_ADDRESS_SIZE GET_ADDRESS_SIZE SET_EXT_VCPUCONTEXT GET_EXT_VCPUCONTEXT GETTSCINFO SETTSCINFO
         GETPAGEFRAMEINFO3 SET_VIRQ_HANDLER SETNODEAFFINITY GETNODEAFFINITY GET_CPU_POLICY SET_CPU_POLICY
         SETVCPUEXTSTATE GETVCPUEXTSTATE GET_VCPU_MSRS SET_VCPU_MSRS SETVNUMAINFO;
@@ -254,10 +266,12 @@ pub const ROWS: &[Row] = rows!(DomctlOperation {
     (absent "gone from Xen, or of another architecture"): SOFT_RESET_CONT REAL_MODE_AREA SET_OPT_FEATURE CACHEFLUSH
         VUART_OP DT_OVERLAY;
     (absent "no colouring of caches"): SET_LLC_COLORS;
+    (absent "the CPU's caches are neither watched nor divided"): PSR_CMT_OP PSR_ALLOC;
+    (absent "for HVM guests; a PV guest's flag for single steps is in its context"): DEBUG_OP;
+    (absent "no gdbsx, as Debian builds Xen"): GDBSX_GUESTMEMIO GDBSX_PAUSEVCPU GDBSX_UNPAUSEVCPU GDBSX_DOMSTATUS;
     (missing "HVM guests come later"): GETHVMCONTEXT SETHVMCONTEXT GETHVMCONTEXT_PARTIAL SET_TARGET BIND_PT_IRQ
         UNBIND_PT_IRQ MEMORY_MAPPING IOPORT_MAPPING SET_ACCESS_REQUIRED VM_EVENT_OP MEM_SHARING_OP MONITOR_OP AUDIT_P2M
-        SET_BROKEN_PAGE_P2M SOFT_RESET VMTRACE_OP GSI_PERMISSION;
+        SET_BROKEN_PAGE_P2M SOFT_RESET VMTRACE_OP;
     (missing "PCI passthrough comes later"): ASSIGN_DEVICE TEST_ASSIGN_DEVICE DEASSIGN_DEVICE GET_DEVICE_GROUP;
-    (missing "to be done: debuggers, cache monitoring, changed domains"): PSR_CMT_OP PSR_ALLOC DEBUG_OP
-        GET_DOMAIN_STATE GDBSX_GUESTMEMIO GDBSX_PAUSEVCPU GDBSX_UNPAUSEVCPU GDBSX_DOMSTATUS;
+    (missing "Xen 4.21's, and no domain is marked as changed yet; interface version 0 is refused"): GET_DOMAIN_STATE;
 });

@@ -147,5 +147,5 @@ pub const ROWS: &[Row] = rows!(SysctlOperation {
     (absent "the CPU's caches are not divided"): PSR_CMT_OP PSR_ALLOC;
     (absent "no live patching"): LIVEPATCH_OP;
     (absent "Arm's"): DT_OVERLAY;
-    (missing "comes later; version and privilege are checked"): PAGE_OFFLINE_OP;
+    (missing "no frame can be kept from coming back to the allocator"): PAGE_OFFLINE_OP;
 });

@@ -231,6 +231,9 @@ impl RightsHost for Fake {
     fn grant_interrupt(&mut self, _target: Target, pirq: Pirq, grant: Grant) -> Result<()> {
         self.attempt("interrupt", (pirq.0, grant))
     }
+    fn grant_line(&mut self, _target: Target, line: u32, grant: Grant) -> Result<()> {
+        self.attempt("line", (line, grant))
+    }
     fn grant_frames(&mut self, _target: Target, first: Mfn, count: u64, grant: Grant) -> Result<()> {
         self.attempt("frames", (first.0, count, grant))
     }

@@ -15,6 +15,12 @@ use crate::toolstack::{
 /// `XEN_DOMINF_shutdown`.
 pub const SHUT_DOWN: u32 = 4;
 
+/// Where [`Program::BREAKPOINT`] ends up.
+pub const LOOP: u64 = BASE + 6;
+
+/// What depends on the moment.
+pub const RUNNING_OR_BLOCKED: u64 = 0x30;
+
 /// `XEN_DOMINF_running`.
 const RUNNING: u32 = 32;
 
@@ -57,6 +63,8 @@ impl Program {
     pub const SPIN: Program = Program(&[0xEB, 0xFE], [0; 5]);
     /// ud2.
     pub const UNDEFINED: Program = Program(&[0x0F, 0x0B], [0; 5]);
+    /// nop; int3; four nops; jmp to itself.
+    pub const BREAKPOINT: Program = Program(&[0x90, 0xCC, 0x90, 0x90, 0x90, 0x90, 0xEB, 0xFE], [0; 5]);
     /// inc qword [0x40001000]; sched_op yield; again.
     pub const FOR_EVER: Program = Program(
         &[
@@ -196,6 +204,21 @@ impl Guest {
         value_at(format_args!("{when}.context.assists"), read(after + 16 + 64 + 64 + 24));
     }
 
+    /// Where vCPU 0 goes on.
+    pub fn instruction_pointer(&self) -> u64 {
+        let context = memory::pages(2);
+        domctl(&mut request(GET_CONTEXT, self.id).u64(24, context));
+        read(context + 512 + 8 + 128)
+    }
+
+    /// Changes vCPU 0's flags register.
+    pub fn set_flags(&self, flags: u64) -> i64 {
+        let context = memory::pages(2);
+        domctl(&mut request(GET_CONTEXT, self.id).u64(24, context));
+        write(context + 512 + 8 + 144, flags);
+        domctl(&mut request(SET_CONTEXT, self.id).u64(24, context))
+    }
+
     /// What its frames are used as.
     fn kinds(&self) {
         let mut names = Buffer::<64>::new();
@@ -299,9 +322,19 @@ pub fn until_gone(id: u16) -> i64 {
 
 /// Binds the VIRQ that says that a domain's state changed.
 pub fn bind_domain_virq() -> u32 {
-    let mut bind = Buffer::<16>::new().u32(0, 3);
+    bind_virq(3)
+}
+
+/// Binds a VIRQ of the whole machine.
+pub fn bind_virq(virq: u32) -> u32 {
+    let mut bind = Buffer::<16>::new().u32(0, virq);
     result(format_args!("virq.bind"), call2(number::EVENT_CHANNEL_OP, event::BIND_VIRQ, bind.address()));
     bind.get_u32(8)
+}
+
+/// Closes a port; it is not pending then.
+pub fn close(port: u32) {
+    call2(number::EVENT_CHANNEL_OP, event::CLOSE, Buffer::<8>::new().u32(0, port).address());
 }
 
 /// Whether an event is pending.

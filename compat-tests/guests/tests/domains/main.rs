@@ -3,6 +3,7 @@
 #![no_std]
 #![no_main]
 
+mod debugger;
 // One of its programs is for the counting guest.
 #[allow(dead_code)]
 mod guest;
@@ -27,6 +28,7 @@ fn main() {
     events(first + 3);
     many(first + 4);
     numa::virtual_numa();
+    debugger::debugger();
 }
 
 /// What createdomain refuses, and the requests of others.

@@ -1,7 +1,7 @@
 //! What of the machine a toolstack lets a domain use.
 
 use abi::{Errno, Mfn, Pirq, Result};
-use device_interrupts::Permission;
+use device_interrupts::{Irq, Permission};
 use hypercalls::{
     authority::Target,
     op::domctl::{Grant, RightsHost},
@@ -10,9 +10,19 @@ use pv_mmu::IoAccess;
 
 use crate::{
     cpu::features,
-    interrupt::device,
+    interrupt::{device, io_apic},
     serve::{Caller, memory::living},
 };
+
+/// The machine's own timer.
+const TIMER_LINE: u32 = 0;
+
+fn permission(grant: Grant) -> Permission {
+    match grant {
+        Grant::Allow => Permission::Granted,
+        Grant::Deny => Permission::Denied,
+    }
+}
 
 impl RightsHost for Caller<'_> {
     fn machine_address_bits(&self) -> u32 {
@@ -29,11 +39,22 @@ impl RightsHost for Caller<'_> {
         if device::is_line(irq) && !self.domain.interrupts.may_use_line(irq) {
             return Err(Errno::EPERM);
         }
-        let permission = match grant {
-            Grant::Allow => Permission::Granted,
-            Grant::Deny => Permission::Denied,
-        };
-        domain.interrupts.permit_line(irq, permission);
+        domain.interrupts.permit_line(irq, permission(grant));
+        Ok(())
+    }
+
+    fn grant_line(&mut self, target: Target, line: u32, grant: Grant) -> Result<()> {
+        let domain = living(target)?;
+        if line >= io_apic::line_count() {
+            return Err(Errno::ERANGE);
+        }
+        // Lines are named by their interrupts here, which firmware may have put at other inputs.
+        let is_there = |irq: &u32| io_apic::input_of(*irq).is_some_and(|(input, _)| input == line);
+        let irq = (0..io_apic::line_count()).find(is_there).filter(|&irq| irq != TIMER_LINE).ok_or(Errno::EINVAL)?;
+        if !self.domain.interrupts.may_use_line(Irq(irq)) {
+            return Err(Errno::EPERM);
+        }
+        domain.interrupts.permit_line(Irq(irq), permission(grant));
         Ok(())
     }
 

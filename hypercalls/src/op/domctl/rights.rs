@@ -1,6 +1,6 @@
 //! domctl: what of the machine a domain may use: ports, device pages, interrupts. Nobody gives what it does not have.
 
-use abi::domctl_domain::{IomemPermission, IoportPermission, IrqPermission};
+use abi::domctl_domain::{GsiAction, GsiPermission, IomemPermission, IoportPermission, IrqPermission};
 use abi::{Errno, Mfn, Pirq, Result};
 
 use super::Request;
@@ -29,6 +29,9 @@ pub trait RightsHost {
     fn pirq_exists(&self, pirq: Pirq) -> bool;
     /// The interrupt behind one of the caller's numbers. Errors: `ENOMEM` too.
     fn grant_interrupt(&mut self, target: Target, pirq: Pirq, grant: Grant) -> Result<()>;
+    /// An interrupt line by its number on the machine. Errors: `ERANGE` there is none with that number, `EINVAL` for one
+    /// that no domain can have.
+    fn grant_line(&mut self, target: Target, line: u32, grant: Grant) -> Result<()>;
     /// `count` device pages from `first` on. Errors: `ENOMEM` too.
     fn grant_frames(&mut self, target: Target, first: Mfn, count: u64, grant: Grant) -> Result<()>;
     /// `count` ports from `first` on. Errors: `ENOMEM` too.
@@ -42,6 +45,18 @@ pub(super) fn interrupt<H: RightsHost>(host: &mut H, request: &Request, target: 
         return Err(Errno::EINVAL);
     }
     host.grant_interrupt(target, Pirq(asked.pirq), Grant::of(asked.allow))
+}
+
+/// gsi_permission(88): as irq_permission, by the line itself, so that a caller who has not mapped it can give it. Errors:
+/// `EINVAL` for unknown flags and for a line that is the hypervisor's or nobody's, `ERANGE` beyond the last line, `EPERM`.
+pub(super) fn line<H: RightsHost>(host: &mut H, request: &Request, target: Target) -> Result<()> {
+    let asked: GsiPermission = request.argument()?;
+    let grant = match asked.action {
+        GsiAction::REVOKE => Grant::Deny,
+        GsiAction::GRANT => Grant::Allow,
+        _ => return Err(Errno::EINVAL),
+    };
+    host.grant_line(target, asked.line, grant)
 }
 
 /// iomem_permission(20). Errors: `EINVAL` for a range that wraps or that no machine address reaches, `EPERM`.
