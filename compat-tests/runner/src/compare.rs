@@ -104,9 +104,29 @@ pub fn cost_table(xen: &Report, ours: &Report) -> String {
     table
 }
 
+/// Figures of both beside each other, and ours as a part of Xen's.
+pub fn figure_table(xen: &Report, ours: &Report) -> String {
+    let both = ours.figures.iter().filter_map(|(name, ours)| Some((name, *xen.figures.get(name)?, *ours)));
+    both.map(|(name, xen, ours)| {
+        let ratio = ours as f64 / xen.max(1) as f64;
+        format!("    {name:<36} xen {xen:>12} xenolith {ours:>12} ratio {ratio:.2}\n")
+    })
+    .collect()
+}
+
+/// Figures that are above the part of Xen's that they may be, or that one side does not have.
+pub fn figures_above(most: &BTreeMap<String, f64>, xen: &Report, ours: &Report) -> Vec<String> {
+    let judge = |(name, part): (&String, &f64)| match (xen.figures.get(name), ours.figures.get(name)) {
+        (Some(xen), Some(ours)) if *ours as f64 <= *xen as f64 * part => None,
+        (Some(xen), Some(ours)) => Some(format!("{name}: {ours}, more than {part} of Xen's {xen}")),
+        (xen, ours) => Some(format!("{name}: xen {xen:?} xenolith {ours:?}")),
+    };
+    most.iter().filter_map(judge).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Allowance, differences, reasons};
+    use super::{Allowance, differences, figures_above, reasons};
     use crate::report::parse;
 
     #[test]
@@ -118,5 +138,15 @@ mod tests {
         assert_eq!(differences("x", &xen, &ours, &[allow("b*"), allow("t")]).len(), 1);
         let told = reasons("x", &xen, &ours, &[allow("b*"), allow("t"), allow("none")]);
         assert_eq!(told.into_iter().collect::<Vec<_>>(), [("r".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn a_figure_may_be_its_part_of_xens_and_must_be_there() {
+        let xen = parse("FIGURE a=100\nFIGURE b=100\n");
+        let ours = parse("FIGURE a=110\nFIGURE b=111\n");
+        let most = |name: &str| [(name.to_owned(), 1.1)].into();
+        assert!(figures_above(&most("a"), &xen, &ours).is_empty());
+        assert_eq!(figures_above(&most("b"), &xen, &ours).len(), 1);
+        assert_eq!(figures_above(&most("c"), &xen, &ours).len(), 1);
     }
 }

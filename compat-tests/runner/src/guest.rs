@@ -1,5 +1,6 @@
 //! The test guests: which there are, how each wants to be booted, building them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -78,6 +79,9 @@ pub struct Recipe {
     /// Where it makes sense.
     #[serde(default)]
     pub on: Where,
+    /// What part of Xen's a figure may be at most, by the figure's name.
+    #[serde(default)]
+    pub figures_at_most: BTreeMap<String, f64>,
 }
 
 const fn one() -> u32 {

@@ -130,7 +130,9 @@ fn compare_one(guest: &Guest, wish: &Wish, allowed: &[Allowance]) -> Result<Vec<
         return Ok(vec!["Xen gave no answer to compare with".into()]);
     }
     print!("{}", compare::cost_table(&xen.report, &ours.report));
+    print!("{}", compare::figure_table(&xen.report, &ours.report));
     let mut complaints = own_failures(&ours, &xen.report);
+    complaints.extend(compare::figures_above(&guest.recipe.figures_at_most, &xen.report, &ours.report));
     if guest.recipe.icount && ours.report.verdict.is_some() {
         complaints.extend(budgets::load()?.complaints(&guest.name, &ours.report.costs));
     }

@@ -66,6 +66,8 @@ pub struct Recipe {
     /// Which xenstored.
     #[serde(default)]
     pub store: Store,
+    /// What the hypervisor has to say before it resets the machine, of a scenario that ends so and not by power-off.
+    pub reset_with: Option<String>,
 }
 
 const fn full() -> Pace {
@@ -101,7 +103,7 @@ impl Scenario {
         let machine = |scenario: &Scenario| {
             let recipe = &scenario.recipe;
             let sizes = (recipe.cpus, recipe.cpu.clone(), recipe.memory, recipe.dom0_memory);
-            (sizes, recipe.counted, recipe.options.clone(), recipe.store)
+            (sizes, recipe.counted, recipe.options.clone(), recipe.store, recipe.reset_with.clone())
         };
         machine(self) == machine(other)
     }

@@ -11,7 +11,7 @@ use crate::compare::{self, Allowance};
 use crate::hypervisor::Hypervisor;
 use crate::monitor::Reason;
 use crate::places;
-use crate::report::{self, Report};
+use crate::report::{self, Judged, Report};
 use crate::suite::{Recorded, Show, settle};
 use crate::tally::Tally;
 
@@ -64,7 +64,12 @@ pub fn answer(session: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Resu
     let slower = if first.recipe.counted { COUNTED } else { 1 };
     let limit = (AROUND + session.iter().map(|scenario| scenario.recipe.limit).sum::<u64>()) * slower;
     let run = machine.run(&name, Duration::from_secs(limit), "VERDICT")?;
-    let report = read(&run.log, &std::fs::read_to_string(&results).unwrap_or_default());
+    let mut report = read(&run.log, &std::fs::read_to_string(&results).unwrap_or_default());
+    let last_words = first.recipe.reset_with.as_deref();
+    if let Some(words) = last_words {
+        let is_right = run.reason == Some(Reason::Reset) && run.log.contains(words);
+        end_by_reset(&mut report, &first.name, is_right);
+    }
     if wish.show == Show::Everything {
         print!("{}", run.log);
     }
@@ -75,7 +80,7 @@ pub fn answer(session: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Resu
     complaints.extend(report.trouble.iter().map(|line| format!("hypervisor in trouble: {line}")));
     if report.verdict.is_none() {
         complaints.push(format!("no verdict after {:.0} s", run.seconds));
-    } else if run.reason != Some(Reason::PowerOff) {
+    } else if last_words.is_none() && run.reason != Some(Reason::PowerOff) {
         complaints.push(format!("dom0 should power the machine off, but: {:?} {:?}", run.end, run.reason));
     }
     if !complaints.is_empty() && wish.show != Show::Nothing {
@@ -97,6 +102,15 @@ pub fn read(serial: &str, results: &str) -> Report {
         (report.values, report.tests, report.figures) = (whole.values, whole.tests, whole.figures);
     }
     report
+}
+
+/// A machine that was reset said no verdict: it is in how it ended, and so is whether the scenario ran to its end.
+fn end_by_reset(report: &mut Report, name: &str, is_right: bool) {
+    if is_right {
+        let judged = Judged { word: "PASS".into(), detail: "the machine was reset".into() };
+        report.tests.insert(format!("{name}/{ENDS}"), judged);
+        report.verdict = Some("SUCCESS".into());
+    }
 }
 
 /// What one scenario saw: the lines whose keys start with its name, without it.
@@ -146,7 +160,7 @@ pub fn compare(scenarios: &[Scenario], wish: &Wish) -> Result<Tally> {
         let ours = answer(&session, Hypervisor::Xenolith, wish)?;
         for scenario in &session {
             let (xen, ours) = (part(&xen.report, scenario), part(&ours.report, scenario));
-            print!("{}", figures(&xen, &ours));
+            print!("{}", compare::figure_table(&xen, &ours));
             let complaints = complaints(&scenario.name, &xen, &ours, &allowed);
             settle(&format!("toolstack {}", scenario.name), &complaints, &mut tally);
         }
@@ -167,16 +181,6 @@ pub fn complaints(name: &str, xen: &Report, ours: &Report, allowed: &[Allowance]
     complaints
 }
 
-/// Figures of both beside each other, and ours as a part of Xen's.
-fn figures(xen: &Report, ours: &Report) -> String {
-    let both = ours.figures.iter().filter_map(|(name, ours)| Some((name, *xen.figures.get(name)?, *ours)));
-    both.map(|(name, xen, ours)| {
-        let ratio = ours as f64 / xen.max(1) as f64;
-        format!("    {name:<36} xen {xen:>12} xenolith {ours:>12} ratio {ratio:.2}\n")
-    })
-    .collect()
-}
-
 /// What belongs to the boot and to none of its scenarios.
 fn settle_session(session: &[Scenario], answer: &Answer, tally: &mut Tally) {
     let names: Vec<&str> = session.iter().map(|scenario| scenario.name.as_str()).collect();
@@ -185,7 +189,7 @@ fn settle_session(session: &[Scenario], answer: &Answer, tally: &mut Tally) {
 
 #[cfg(test)]
 mod tests {
-    use super::{read, sessions};
+    use super::{end_by_reset, read, sessions};
     use crate::toolstack::scenario;
 
     #[test]
@@ -194,6 +198,15 @@ mod tests {
         assert!(sessions.iter().all(|session| session.is_sorted_by_key(|scenario| scenario.recipe.last)));
         let last = sessions.iter().filter_map(|session| session.last()).find(|scenario| scenario.recipe.last);
         assert_eq!(last.unwrap().name, "test-programs");
+    }
+
+    #[test]
+    fn only_the_right_reset_is_an_end() {
+        let mut report = read("TEST w/told: PASS\n", "");
+        end_by_reset(&mut report, "w", false);
+        assert!(report.verdict.is_none() && !report.tests.contains_key("w/ends"));
+        end_by_reset(&mut report, "w", true);
+        assert!(report.verdict.is_some() && report.tests["w/ends"].word == "PASS");
     }
 
     #[test]
