@@ -190,7 +190,8 @@ impl Guest {
         // Xen says of FPU state that it is valid only when the guest has used it.
         value_at(format_args!("{when}.context.flags"), read(context + 512) & !1);
         value_at(format_args!("{when}.context.cs"), read(registers + 136) & 0xffff);
-        value_at(format_args!("{when}.context.rflags"), read(registers + 144) & 0x3f200);
+        // Not RF: an interrupt of its own instruction leaves it set, a call that it was in does not.
+        value_at(format_args!("{when}.context.rflags"), read(registers + 144) & 0x2f200);
         value_at(format_args!("{when}.context.rsp"), read(registers + 152));
         value_at(format_args!("{when}.context.ss"), read(registers + 160) & 0xffff);
         let after = context + 512 + 8 + 200 + 4096 + 16 + 128 + 8;

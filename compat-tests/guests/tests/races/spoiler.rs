@@ -51,7 +51,6 @@ fn wait_until_still() {
 /// Runs `call` so many times while vCPU 1 does its steps; afterwards vCPU 1 stands still.
 pub fn against(name: &str, rounds: u64, step: Step, mut call: impl FnMut(u64)) {
     DONE.store(0, SeqCst);
-    STILL.store(0, SeqCst);
     STEP.store(step as *const () as u64, SeqCst);
     for round in 0..rounds {
         let before = DONE.load(SeqCst);
@@ -62,6 +61,9 @@ pub fn against(name: &str, rounds: u64, step: Step, mut call: impl FnMut(u64)) {
         }
     }
     STEP.store(0, SeqCst);
+    // Not before: it would say at once that it stands still, while the race has not begun. Having done steps, it says so
+    // again only when it has seen that there are no more.
+    STILL.store(0, SeqCst);
     wait_until_still();
     check(
         name,
