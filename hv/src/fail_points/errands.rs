@@ -52,6 +52,8 @@ struct Call {
 const SYSCTL: u64 = 35;
 const DOMCTL: u64 = 36;
 const VERSION: u64 = 0x15;
+/// That of Xen 4.20, for domctls which came later.
+const LATER_VERSION: u64 = 0x17;
 /// Words of the driving domain's data page: the request, a small buffer, a large one, which reaches into the next page.
 const REQUEST: usize = 0x40;
 const SMALL: usize = 0x58;
@@ -145,6 +147,7 @@ const ERRANDS: &[Errand] = &[
     reads(Op::GET_CPU_POLICY, &[0, 0, 0]),
     changes(Op::SET_CPU_POLICY, &[0, 0, 0]),
     changes(Op::IRQ_PERMISSION, &[1 << 32 | 5]),
+    changes(Op::GSI_PERMISSION, &[1 << 32 | 5]),
     changes(Op::IOMEM_PERMISSION, &[0x10_0000, 1, 1]),
     changes(Op::IOPORT_PERMISSION, &[1 << 32 | 0x300, 1]),
     changes(Op::SETTIMEOFFSET, &[5]),
@@ -246,14 +249,15 @@ impl Call {
     fn ask(&self, driver: Bare, target: Bare) {
         // A map with its first bit set, or one frame; a list of one MSR.
         hand::set_words(driver, SMALL, &[1, 0x48, 0]);
-        let first = |number: u32| u64::from(number) | VERSION << 32;
+        let first = |number: u32, version: u64| u64::from(number) | version << 32;
         let (number, argument) = match self.operation {
             Operation::Domain(operation) => {
-                hand::set_words(driver, REQUEST, &[first(operation.0), u64::from(target.id.0)]);
+                let version = if operation == Op::GSI_PERMISSION { LATER_VERSION } else { VERSION };
+                hand::set_words(driver, REQUEST, &[first(operation.0, version), u64::from(target.id.0)]);
                 (DOMCTL, REQUEST + 2)
             }
             Operation::Machine(operation) => {
-                hand::set_words(driver, REQUEST, &[first(operation.0)]);
+                hand::set_words(driver, REQUEST, &[first(operation.0, VERSION)]);
                 (SYSCTL, REQUEST + 1)
             }
         };
