@@ -15,8 +15,9 @@ use abi::sysctl_machine::{
 use abi::sysctl_scheduler::{CpupoolCommand, CpupoolOp, SystemSchedulerCommand, SystemSchedulerOp};
 use abi::{Errno, GuestHandle};
 use common::{BASE, Fake, Ring, at, errno, nowhere};
+use hypercalls::op::platform::CpuChange;
 use hypercalls::op::sysctl::sysctl;
-use hypercalls::outcome::Reply;
+use hypercalls::outcome::{Failure, Reply};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Where arrays lie.
@@ -200,19 +201,31 @@ fn power_states_are_two() {
 }
 
 #[test]
-fn cpus_stay_as_they_are() {
+fn cpus_go_and_come_once() {
     let mut host = Fake::new();
+    let hotplug = |cpu, operation| CpuHotplug { cpu, operation: HotplugOperation(operation) };
     for (cpu, operation, expected) in [
         (0, 0, Errno::EEXIST),
         (0, 1, Errno::EINVAL),
-        (1, 1, Errno::EOPNOTSUPP),
-        (2, 0, Errno::EOPNOTSUPP),
+        (1, 1, Errno::EEXIST),
+        (2, 0, Errno::EINVAL),
         (3, 0, Errno::EINVAL),
         (9, 2, Errno::EOPNOTSUPP),
     ] {
-        let hotplug = CpuHotplug { cpu, operation: HotplugOperation(operation) };
-        assert_eq!(errno(call(&mut host, Op::CPU_HOTPLUG, &hotplug)), expected, "{cpu} {operation}");
+        let outcome = call(&mut host, Op::CPU_HOTPLUG, &hotplug(cpu, operation));
+        assert_eq!(errno(outcome), expected, "{cpu} {operation}");
     }
+    host.cpu_change = CpuChange::UnderWay;
+    let Err(Failure::Preempted(again)) = call(&mut host, Op::CPU_HOTPLUG, &hotplug(1, 0)) else {
+        panic!("a CPU that comes is waited for");
+    };
+    assert_eq!((again[0], host.take_effects()), (at::<u8>(0).address().0, vec!["cpu start 1".to_string()]));
+    // What a call that goes on finds done is success, and its request is what it was; from anybody else it was a mistake.
+    let noted: CpuHotplug = answer(&host);
+    assert_ne!(noted.operation, HotplugOperation::ONLINE);
+    assert_eq!(call(&mut host, Op::CPU_HOTPLUG, &CpuHotplug { cpu: 0, ..noted }), Ok(0));
+    assert_eq!(answer::<CpuHotplug>(&host).operation, HotplugOperation::ONLINE);
+    assert_eq!(errno(sysctl(host.next_call_mut(), at(0))), Errno::EEXIST);
 }
 
 fn pool(command: u32, pool: u32, domain: u32, cpu: u32, bits: u32) -> CpupoolOp {

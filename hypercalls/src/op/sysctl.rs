@@ -28,6 +28,7 @@ use crate::authority::{self, ControlDomain, Policy};
 use crate::behalf::{self, Accountable, Behalf};
 use crate::guest::{self, GuestMemory, Preemption};
 use crate::op::domctl::{CpuPolicyHost, InformationHost, LifecycleHost};
+use crate::op::platform::CpuHost;
 use crate::outcome::Reply;
 use crate::table::{Row, rows};
 
@@ -72,12 +73,12 @@ impl Request {
 
 /// What the operations ask of the hypervisor.
 pub trait SysctlHost:
-    ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost + Accountable
+    ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost + CpuHost + Accountable
 {
 }
 
 impl<H> SysctlHost for H where
-    H: ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost + Accountable
+    H: ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost + CpuHost + Accountable
 {
 }
 
@@ -92,6 +93,9 @@ where
         let sysctl: Sysctl = guest::read(host, argument.cast())?;
         Version::of(&sysctl)?;
         let request = Request { authority: authority::control_domain(host)?, sysctl, handle: argument };
+        if request.sysctl.command == SysctlOperation::CPU_HOTPLUG {
+            return hotplug::cpu(host, &request);
+        }
         route(host, &request)?;
         Ok(0)
     })
@@ -109,7 +113,6 @@ fn route<H: Policy + GuestMemory + Preemption + SysctlHost>(host: &mut H, reques
         SysctlOperation::AVAILHEAP => machine::free_memory(host, request),
         SysctlOperation::GET_PMSTAT => power::statistics(host, request),
         SysctlOperation::PM_OP => power::control(host, request),
-        SysctlOperation::CPU_HOTPLUG => hotplug::cpu(host, request),
         SysctlOperation::CPUTOPOINFO => topology::cpus(host, request),
         SysctlOperation::NUMAINFO => topology::nodes(host, request),
         SysctlOperation::PCITOPOINFO => topology::devices(host, request),

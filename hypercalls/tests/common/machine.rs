@@ -100,10 +100,10 @@ impl CpuHost for Fake {
         1
     }
     fn cpu_start(&mut self, _authority: ControlDomain, cpu: u32) -> Result<CpuChange> {
-        self.attempt("cpu start", cpu).map(|()| CpuChange::Done)
+        self.attempt("cpu start", cpu).map(|()| self.cpu_change)
     }
     fn cpu_stop(&mut self, _authority: ControlDomain, cpu: u32) -> Result<CpuChange> {
-        self.attempt("cpu stop", cpu).map(|()| CpuChange::Done)
+        self.attempt("cpu stop", cpu).map(|()| self.cpu_change)
     }
     fn cpu_park(&mut self, _authority: ControlDomain, count: u32) -> Result<CpuChange> {
         self.attempt("cpu park", count).map(|()| CpuChange::Done)

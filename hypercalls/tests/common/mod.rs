@@ -19,6 +19,7 @@ use hypercalls::authority::Policy;
 use hypercalls::behalf::{Accountable, Behalf};
 use hypercalls::guest::{GuestMemory, Preemption};
 use hypercalls::op::console::ConsoleHost;
+use hypercalls::op::platform::CpuChange;
 use hypercalls::op::version::{BuildFacts, VersionHost};
 use hypercalls::op::virtual_numa::VirtualTopology;
 use hypercalls::outcome::{Failure, Reply};
@@ -39,6 +40,8 @@ pub struct Fake {
     pub model_of: BTreeSet<u16>,
     pub domains: BTreeSet<u16>,
     pub topologies: BTreeMap<u16, VirtualTopology>,
+    /// How far a change of a CPU gets.
+    pub cpu_change: CpuChange,
     /// Looks at the clock that find time left; none means forever.
     pub budget: Cell<Option<u32>>,
     pub assist: u64,
@@ -77,6 +80,7 @@ impl Fake {
             model_of: BTreeSet::new(),
             domains: BTreeSet::from([0, 5]),
             topologies: BTreeMap::new(),
+            cpu_change: CpuChange::Done,
             budget: Cell::new(None),
             assist: 0,
             minor: 17,

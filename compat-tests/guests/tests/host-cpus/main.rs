@@ -1,5 +1,5 @@
-//! Physical CPUs through platform_op: facts, offline and online again, with vCPUs at work on them. Source: public header
-//! `platform.h`.
+//! Physical CPUs through platform_op and sysctl: facts, offline and online again, with vCPUs at work on them. Source:
+//! public headers `platform.h`, `sysctl.h`.
 #![no_std]
 #![no_main]
 
@@ -20,6 +20,9 @@ const OFFLINE: u32 = 57;
 const ADD_CPU: u32 = 58;
 const ADD_MEMORY: u32 = 59;
 const PARK: u32 = 60;
+/// Of sysctl.
+const HOTPLUG: u32 = 11;
+const SYSCTL_VERSION: u32 = 0x15;
 const VIRQ_PCPU_STATE: u32 = 9;
 const SECOND: u64 = 1_000_000_000;
 
@@ -65,7 +68,40 @@ fn main() {
         }
     }
     turns("again");
+    by_sysctl();
+    turns("sysctl");
     additions();
+}
+
+/// cpu_hotplug, which calls a change that nobody needs a mistake.
+fn by_sysctl() {
+    const ONLINE: u32 = 0;
+    const OFFLINE: u32 = 1;
+    for (round, (cpu, operation)) in [
+        (1, ONLINE),
+        (1, OFFLINE),
+        (1, OFFLINE),
+        (3, OFFLINE),
+        (1, ONLINE),
+        (1, ONLINE),
+        (3, ONLINE),
+        (0, OFFLINE),
+        (4, ONLINE),
+        (4, OFFLINE),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let ask = || {
+            let mut request =
+                Buffer::<136>::new().u32(0, HOTPLUG).u32(4, SYSCTL_VERSION).u32(8, cpu).u32(12, operation);
+            call1(number::SYSCTL, request.address())
+        };
+        result(format_args!("sysctl.{round}.{cpu}.{operation}"), until_not_busy(ask));
+        let mut info = request(GET_INFO).u32(8, cpu);
+        call(&mut info);
+        value_at(format_args!("sysctl.{round}.{cpu}.flags"), info.get_u32(16).into());
+    }
 }
 
 extern "C" fn work(id: u64) -> ! {
@@ -96,8 +132,12 @@ fn call(request: &mut Buffer<136>) -> i64 {
 
 /// One that is busy with the last change is asked again.
 fn patiently(command: u32, cpu: u32) -> i64 {
+    until_not_busy(|| call(&mut request(command).u32(8, cpu)))
+}
+
+fn until_not_busy(ask: impl Fn() -> i64) -> i64 {
     for _ in 0..50 {
-        let outcome = call(&mut request(command).u32(8, cpu));
+        let outcome = ask();
         if outcome != number::EBUSY {
             return outcome;
         }
