@@ -154,6 +154,10 @@ fn nobody_does_to_itself_what_needs_somebody_else() {
     ] {
         assert_eq!(errno(ask(&mut host, 0, operation, &0_u8)), Errno::EINVAL, "{operation:?}");
     }
+    for operation in [Op::SETVCPUEXTSTATE, Op::SET_VCPU_MSRS, Op::SET_EXT_VCPUCONTEXT, Op::GET_EXT_VCPUCONTEXT] {
+        let absent = VcpuContext { vcpu: VcpuId(77), ..VcpuContext::default() };
+        assert_eq!(errno(ask(&mut host, 0, operation, &absent)), Errno::ESRCH, "{operation:?}");
+    }
     assert!(host.take_effects().is_empty());
 }
 
@@ -297,6 +301,8 @@ fn policies_are_counted_copied_and_refused_by_leaf() {
     assert_eq!((told.error_leaf, told.error_subleaf, told.error_msr), (99, 3, u32::MAX));
     let many = CpuPolicy { leaf_count: 513, ..set };
     assert_eq!(errno(ask(&mut host, 5, Op::SET_CPU_POLICY, &many)), Errno::E2BIG);
+    host.started.insert(5);
+    assert_eq!(errno(ask(&mut host, 5, Op::SET_CPU_POLICY, &many)), Errno::EEXIST, "nothing more is looked at");
 }
 
 #[test]

@@ -75,15 +75,18 @@ pub fn staged<R>(domain: &'static Domain, read: impl FnOnce(&CpuidPolicy) -> R) 
     read(wanted.as_ref().unwrap_or(&of(domain).cpuid))
 }
 
+/// Errors: `EEXIST` for a domain that has started, whose policy stays.
+pub fn may_change(domain: &'static Domain) -> abi::Result<()> {
+    if domain.is_started.load(core::sync::atomic::Ordering::Acquire) { Err(Errno::EEXIST) } else { Ok(()) }
+}
+
 /// Gives a domain that has not started the policy that these leaves (number, subleaf, value) ask for, as far as it can have
 /// it. Errors: `EEXIST`, `EINVAL` for higher leaves than there are, `ENOMEM`.
 pub fn stage(
     domain: &'static Domain,
     leaves: impl Iterator<Item = (u32, u32, Leaf)>,
 ) -> core::result::Result<(), PolicyFault> {
-    if domain.is_started.load(core::sync::atomic::Ordering::Acquire) {
-        return Err(Errno::EEXIST.into());
-    }
+    may_change(domain)?;
     let base = staged(domain, Clone::clone);
     let cpuid = base.restricted(&of_guests().cpuid, leaves).map_err(|leaf| PolicyFault {
         errno: Errno::EINVAL,

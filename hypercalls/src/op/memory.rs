@@ -51,7 +51,7 @@ where
         MemoryOperation::INCREASE_RESERVATION => reservation::increase(host, start, argument.cast()),
         MemoryOperation::DECREASE_RESERVATION => reservation::decrease(host, command, argument.cast()),
         MemoryOperation::POPULATE_PHYSMAP => reservation::populate(host, start, argument.cast()),
-        MemoryOperation::ADD_TO_PHYSMAP => add_to_physmap(host, argument.cast()),
+        MemoryOperation::ADD_TO_PHYSMAP => add_to_physmap(host, start, argument.cast()),
         MemoryOperation::ADD_TO_PHYSMAP_BATCH => add_to_physmap_batch(host, start, argument.cast()),
         MemoryOperation::ACQUIRE_RESOURCE => resource::acquire(host, start, argument.cast()),
         _ if start == 0 => unpreemptible(host, operation, argument),
@@ -121,8 +121,12 @@ fn named<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<u8>) -> Result
     authority::target(host, request.domain)
 }
 
-/// Errors: `EFAULT`, `ENOSYS` for foreign pages (the batch serves those), `ESRCH`, `EACCES` for a PV target.
-fn add_to_physmap<H: Policy + GuestMemory>(host: &H, argument: GuestHandle<AddToPhysmap>) -> Reply {
+/// Errors: `EDOM` for a start beyond the field, `EFAULT`, `ENOSYS` for foreign pages (the batch serves those), `ESRCH`,
+/// `EACCES` for a PV target.
+fn add_to_physmap<H: Policy + GuestMemory>(host: &H, start: u64, argument: GuestHandle<AddToPhysmap>) -> Reply {
+    if start > u64::from(u16::MAX) {
+        return Err(Errno::EDOM.into());
+    }
     let request = guest::read(host, argument)?;
     if request.space == MapSpace::GMFN_FOREIGN {
         return Err(Errno::ENOSYS.into());

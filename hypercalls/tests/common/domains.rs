@@ -208,6 +208,10 @@ impl CpuPolicyHost for Fake {
     fn policy_msrs(&self, _policy: PolicyOf, each: &mut dyn FnMut(MsrEntry) -> Result<()>) -> Result<()> {
         each(MsrEntry { index: 0xCE, ..MsrEntry::default() })
     }
+    fn policy_may_change(&self, target: Target) -> Result<()> {
+        if self.started.contains(&target.id().0) { Err(Errno::EEXIST) } else { Ok(()) }
+    }
+
     fn set_policy(
         &mut self,
         _target: Target,

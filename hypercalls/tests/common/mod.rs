@@ -39,6 +39,8 @@ pub struct Fake {
     pub hardware: bool,
     pub model_of: BTreeSet<u16>,
     pub domains: BTreeSet<u16>,
+    /// Those of them that have run.
+    pub started: BTreeSet<u16>,
     pub topologies: BTreeMap<u16, VirtualTopology>,
     /// How far a change of a CPU gets.
     pub cpu_change: CpuChange,
@@ -79,6 +81,7 @@ impl Fake {
             hardware: true,
             model_of: BTreeSet::new(),
             domains: BTreeSet::from([0, 5]),
+            started: BTreeSet::new(),
             topologies: BTreeMap::new(),
             cpu_change: CpuChange::Done,
             budget: Cell::new(None),

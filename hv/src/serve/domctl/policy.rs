@@ -52,6 +52,10 @@ impl CpuPolicyHost for Caller<'_> {
         Ok(())
     }
 
+    fn policy_may_change(&self, target: Target) -> Result<()> {
+        policy::may_change(living(target)?)
+    }
+
     fn set_policy(
         &mut self,
         target: Target,

@@ -105,11 +105,10 @@ pub(super) fn get<H: VcpuStateHost + GuestMemory>(host: &mut H, request: &Reques
     finish(request, progress)
 }
 
-/// A vCPU that an operation needs. Errors: `ESRCH` where there is none; `EINVAL` for the calling one.
+/// A vCPU that an operation needs. Errors: `ESRCH` where there is none, and for the calling one.
 fn other_vcpu<H: VcpuStateHost>(host: &H, target: Target, vcpu: VcpuId) -> Result<()> {
     match host.vcpu_presence(target, vcpu)? {
-        VcpuPresence::Impossible | VcpuPresence::NotMade => Err(Errno::ESRCH),
-        VcpuPresence::Caller => Err(Errno::EINVAL),
+        VcpuPresence::Impossible | VcpuPresence::NotMade | VcpuPresence::Caller => Err(Errno::ESRCH),
         VcpuPresence::Uninitialised | VcpuPresence::Initialised => Ok(()),
     }
 }
@@ -119,7 +118,7 @@ const EXTENDED_SIZE: u32 = size_of::<ExtendedContext>() as u32;
 /// Bytes without machine-check state, and with its first part.
 const OLDER_SIZES: [u32; 2] = [32, 48];
 
-/// get_ext_vcpucontext(43). Errors: `ESRCH`, `EINVAL` for the calling vCPU, `EFAULT`.
+/// get_ext_vcpucontext(43). Errors: `ESRCH`, also for the calling vCPU, `EFAULT`.
 pub(super) fn get_extended<H: VcpuStateHost + GuestMemory>(host: &mut H, request: &Request, target: Target) -> Reply {
     let asked: ExtendedContext = request.argument()?;
     other_vcpu(host, target, asked.vcpu)?;
@@ -139,8 +138,8 @@ pub(super) fn get_extended<H: VcpuStateHost + GuestMemory>(host: &mut H, request
     Ok(0)
 }
 
-/// set_ext_vcpucontext(42). Errors: `ESRCH`, `EINVAL` for another size, an address that is not canonical, the calling
-/// vCPU, `EPERM` for capabilities that vCPUs have not.
+/// set_ext_vcpucontext(42). Errors: `ESRCH`, also for the calling vCPU, `EINVAL` for another size and an address that is
+/// not canonical, `EPERM` for capabilities that vCPUs have not.
 pub(super) fn set_extended<H: VcpuStateHost>(host: &mut H, request: &Request, target: Target) -> Reply {
     let asked: ExtendedContext = request.argument()?;
     other_vcpu(host, target, asked.vcpu)?;

@@ -51,6 +51,8 @@ pub trait CpuPolicyHost {
     fn policy_leaves(&self, policy: PolicyOf, each: &mut dyn FnMut(CpuidLeaf) -> Result<()>) -> Result<()>;
     /// The same for its MSRs.
     fn policy_msrs(&self, policy: PolicyOf, each: &mut dyn FnMut(MsrEntry) -> Result<()>) -> Result<()>;
+    /// Errors: `EEXIST` for a domain that has run and keeps its policy, `ESRCH`.
+    fn policy_may_change(&self, target: Target) -> Result<()>;
     /// Gives a domain its policy: of what is asked for, what it can have. Errors: `ESRCH`, `EEXIST` it has run, `EINVAL`
     /// for more leaves than there are, `ENOMEM`.
     fn set_policy(
@@ -121,6 +123,7 @@ pub(super) fn get<H: CpuPolicyHost + GuestMemory>(host: &H, request: &Request, t
 pub(super) fn set<H: CpuPolicyHost + GuestMemory>(host: &mut H, request: &Request, target: Target) -> Reply {
     let mut asked: CpuPolicy = request.argument()?;
     let target = others_only(target)?;
+    host.policy_may_change(target)?;
     let leaves = read_all(host, asked.leaves, asked.leaf_count)?;
     let msrs = read_all(host, asked.msrs, asked.msr_count)?;
     let Err(fault) = host.set_policy(target, &leaves, &msrs) else { return Ok(0) };

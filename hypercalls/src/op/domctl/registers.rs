@@ -95,8 +95,8 @@ pub(super) fn get_state<H: VcpuRegistersHost + GuestMemory>(host: &mut H, reques
 /// domain cannot have, `ENOMEM`, `EFAULT`.
 pub(super) fn set_state<H: VcpuRegistersHost + GuestMemory>(host: &mut H, request: &Request, target: Target) -> Reply {
     let asked: ExtendedState = request.argument()?;
-    let target = others_only(target)?;
     existing(host, target, asked.vcpu)?;
+    let target = others_only(target)?;
     let (_, size) = host.extended_state_format().ok_or(Errno::EINVAL)?;
     let length = usize::try_from(asked.size).map_err(|_| Errno::EINVAL)?;
     if !(HEADER..=HEADER + size).contains(&length) {
@@ -150,8 +150,8 @@ pub(super) fn get_msrs<H: VcpuRegistersHost + GuestMemory>(host: &mut H, request
 /// padding, `EFAULT`; how many were set goes back.
 pub(super) fn set_msrs<H: VcpuRegistersHost + GuestMemory>(host: &mut H, request: &Request, target: Target) -> Reply {
     let mut asked: VcpuMsrs = request.argument()?;
-    let target = others_only(target)?;
     existing(host, target, asked.vcpu)?;
+    let target = others_only(target)?;
     for position in 0..asked.count.min(MSRS_MAX) {
         let msr: VcpuMsr = guest::read(host, asked.msrs.element(u64::from(position)))?;
         let outcome = if msr.reserved == 0 { host.set_saved_msr(target, asked.vcpu, msr) } else { Err(Errno::EINVAL) };

@@ -90,14 +90,16 @@ where
     let mut request = guest::read(host, argument)?;
     let stores = !request.buffer.is_null();
     if stores {
+        // First of all, and with room for one more than there are, as Xen has it.
+        let last = request.entry_count.checked_sub(1).ok_or(Errno::EINVAL)?;
+        if host.machine_map_entry(last).is_some() {
+            return Err(Errno::EINVAL.into());
+        }
         guest::check_array(request.buffer, u64::from(request.entry_count))?;
     }
     let mut count = 0;
     while let Some(entry) = host.machine_map_entry(count) {
         if stores {
-            if count >= request.entry_count {
-                return Err(Errno::EINVAL.into());
-            }
             guest::write(host, request.buffer.element(u64::from(count)), &entry)?;
         }
         count += 1;
