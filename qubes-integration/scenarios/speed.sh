@@ -10,7 +10,7 @@ for name in $(modprobe --show-depends crc32c_generic | awk '{ print $2 }'); do c
 mv order pack/order
 tar -C pack -cf pack.tar . && truncate -s %4096 pack.tar
 for number in 2 3; do
-    linux "guest$number" "checks=network address=10.9.0.$number peer=10.9.0.1" 'memory = 160' \
+    linux "guest$number" "checks=network address=10.9.0.$number peer=10.9.0.1" 'memory = 320' \
         'vif = ["bridge=xenbr0"]' 'disk = ["/mnt/scratch/pack.tar,raw,xvda,r", "phy:/dev/vdc,xvdb,r", "/run/fast.raw,raw,xvdc,w"]'
     [ $number = 2 ] || sed -i 's#, "/run/fast.raw,raw,xvdc,w"##' "guest$number.cfg"
     told "create-$number" xl create "guest$number.cfg"
@@ -41,5 +41,6 @@ for job in read-4k write-4k read-64k; do
     # Terse output, version 3: kilobytes a second of reads are field 7, of writes field 48.
     field=7
     [ "${job%-*}" = read ] || field=48
+    console guest2 | tail -n 4 | cut -c 1-120 | sed 's#^#NOTE | #'
     figure "disk-$job-kbyte" "$(console guest2 | grep '^3;fio' | tail -n 1 | cut -d ';' -f $field)"
 done
