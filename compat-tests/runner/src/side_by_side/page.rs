@@ -226,7 +226,8 @@ fn mitigations(outcome: &Outcome) -> Markup {
     html! {
         section {
             h2 { "Mitigations" }
-            p { "What each hypervisor's boot log says it does against speculation on the CPU models of the tests. Costs are from EPYC-Milan." }
+            p { "What each hypervisor's boot log says it does against speculation on the CPU models of the tests. Costs are from EPYC-Milan. "
+                "Retpolines and branch hardening are how Debian's Xens are built; compat-tests/README.md tells what the costs are without them." }
             table {
                 tr { th { "hypervisor" } th { "CPU model" } th { "lines" } }
                 @for row in &outcome.mitigations {
