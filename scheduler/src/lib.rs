@@ -32,5 +32,5 @@ pub use deadlines::Deadlines;
 pub use entity::{Affinity, Entity, EntityId, Weight};
 pub use pick::Decision;
 pub use pools::{FIRST_POOL, Pool, PoolError, Pools, Population};
-pub use queue::{AffinityChange, Queue, Stop};
+pub use queue::{AffinityChange, Queue, Standing, Stop};
 pub use wake::{Preempt, Wake};

@@ -70,6 +70,14 @@ pub enum AffinityChange {
     Absent,
 }
 
+/// How a member of a queue stands, for people who debug.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    state: State,
+    is_current: bool,
+    is_departing: bool,
+}
+
 impl Queue {
     /// The queue of `cpu`, without members.
     pub fn new(cpu: u32, board: Arc<Board>) -> Self {
@@ -196,6 +204,13 @@ impl Queue {
         let ids = self.members.iter().flatten().map(|entity| entity.id);
         let id = ids.into_iter().find(|&id| self.current != Some(id) && self.departing != Some(id))?;
         self.detach(id)
+    }
+
+    /// What the queue thinks of a member, for people who debug; `None` if it is none.
+    #[must_use]
+    pub fn describe(&self, id: EntityId) -> Option<Standing> {
+        let state = self.member(id)?.state;
+        Some(Standing { state, is_current: self.current == Some(id), is_departing: self.departing == Some(id) })
     }
 
     /// Running time of a member in nanoseconds, up to `now` if it has the CPU.

@@ -136,7 +136,9 @@ fn run_queues() {
     }
     for vcpu in domain::all().flat_map(|domain| domain.vcpus()) {
         let time = vcpu.time.lock().info(clock::now());
-        log::info!("  {vcpu:?}: CPU{} state {:?} times {:?}", vcpu.processor.load(Relaxed), time.state, time.time);
+        let index = vcpu.processor.load(Relaxed);
+        let standing = cpu::by_index(index as usize).and_then(|cpu| cpu.queue.lock().describe(vcpu.entity));
+        log::info!("  {vcpu:?}: CPU{index} {standing:?}, state {:?} times {:?}", time.state, time.time);
     }
 }
 

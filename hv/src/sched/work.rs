@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use abi::vcpu::Runstate;
 use scheduler::EntityId;
 
-use super::{entities, idle, queue, switch, timers};
+use super::{entities, idle, queue, switch, timers, wake};
 use crate::{
     console::{debug_keys, keys},
     cpu::{self, Cpu, Work, block, hotplug, rendezvous},
@@ -90,8 +90,21 @@ fn schedule(cpu: &'static Cpu, work: Work) {
     if let Some(until) = decision.until {
         timers::arm(until);
     }
-    if next.is_none() && !(cpu.is_online() && steal(cpu)) {
-        idle::wait();
+    if next.is_none() {
+        make_good(resident);
+        if !(cpu.is_online() && steal(cpu)) {
+            idle::wait();
+        }
+    }
+}
+
+/// Nobody is to run, though nothing keeps the resident vCPU from it: either its waker has not come round to telling the
+/// queue yet, and does so in vain then, or the queue missed a wake-up. That was seen in one of some forty boots on a busy
+/// host, by whose fault is not known yet; it costs the domain nothing when it is made good here.
+fn make_good(resident: Option<&'static Vcpu>) {
+    if let Some(vcpu) = resident.filter(|vcpu| vcpu.is_runnable()) {
+        core::hint::cold_path();
+        wake::flags_changed(vcpu);
     }
 }
 
