@@ -70,12 +70,20 @@ pub enum AffinityChange {
     Absent,
 }
 
-/// How a member of a queue stands, for people who debug.
+/// How a member of a queue stands; printed for people who debug.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Standing {
     state: State,
     is_current: bool,
     is_departing: bool,
+}
+
+impl Standing {
+    /// Whether the queue waits for its wake-up.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        self.state == State::Blocked
+    }
 }
 
 impl Queue {
@@ -206,7 +214,7 @@ impl Queue {
         self.detach(id)
     }
 
-    /// What the queue thinks of a member, for people who debug; `None` if it is none.
+    /// What the queue thinks of a member; `None` if it is none.
     #[must_use]
     pub fn describe(&self, id: EntityId) -> Option<Standing> {
         let state = self.member(id)?.state;

@@ -5,11 +5,11 @@
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 use abi::vcpu::Runstate;
-use scheduler::EntityId;
+use scheduler::{EntityId, Standing};
 
 use super::{entities, idle, queue, switch, timers, wake};
 use crate::{
-    console::{debug_keys, keys},
+    console::{debug_keys, keys, log::guest_may_log},
     cpu::{self, Cpu, Work, block, hotplug, rendezvous},
     domain::{self, PendingWork, RunFlags, Vcpu},
     time::clock,
@@ -91,21 +91,24 @@ fn schedule(cpu: &'static Cpu, work: Work) {
         timers::arm(until);
     }
     if next.is_none() {
-        make_good(resident);
+        make_good(cpu, resident);
         if !(cpu.is_online() && steal(cpu)) {
             idle::wait();
         }
     }
 }
 
-/// Nobody is to run, though nothing keeps the resident vCPU from it: either its waker has not come round to telling the
-/// queue yet, and does so in vain then, or the queue missed a wake-up. That was seen in one of some forty boots on a busy
-/// host, by whose fault is not known yet; it costs the domain nothing when it is made good here.
-fn make_good(resident: Option<&'static Vcpu>) {
-    if let Some(vcpu) = resident.filter(|vcpu| vcpu.is_runnable()) {
-        core::hint::cold_path();
-        wake::flags_changed(vcpu);
+/// Nobody is to run, and the queue takes the resident vCPU for one that sleeps, though nothing keeps it from running: either
+/// its waker has not come round to telling the queue yet, and does so in vain then, which happens about once a boot, or the
+/// queue missed a wake-up. That was seen in one of some forty boots on a busy host, by whose fault is not known yet.
+fn make_good(cpu: &'static Cpu, resident: Option<&'static Vcpu>) {
+    let Some(vcpu) = resident.filter(|vcpu| vcpu.is_runnable()) else { return };
+    core::hint::cold_path();
+    let Some(standing) = cpu.queue.lock().describe(vcpu.entity).filter(Standing::is_asleep) else { return };
+    if guest_may_log(log::Level::Debug, clock::now()) {
+        log::debug!("{vcpu:?} may run, and CPU{} has nobody to run: {standing:?}", cpu.index);
     }
+    wake::flags_changed(vcpu);
 }
 
 /// Whether a vCPU that the queue thinks runnable is: its flags come first, the queue hears of them later.
