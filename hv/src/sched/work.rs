@@ -5,11 +5,11 @@
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 
 use abi::vcpu::Runstate;
-use scheduler::{EntityId, Standing};
+use scheduler::EntityId;
 
-use super::{entities, idle, queue, switch, timers, wake};
+use super::{entities, idle, queue, switch, timers};
 use crate::{
-    console::{debug_keys, keys, log::guest_may_log},
+    console::{debug_keys, keys},
     cpu::{self, Cpu, Work, block, hotplug, rendezvous},
     domain::{self, PendingWork, RunFlags, Vcpu},
     time::clock,
@@ -90,25 +90,9 @@ fn schedule(cpu: &'static Cpu, work: Work) {
     if let Some(until) = decision.until {
         timers::arm(until);
     }
-    if next.is_none() {
-        make_good(cpu, resident);
-        if !(cpu.is_online() && steal(cpu)) {
-            idle::wait();
-        }
+    if next.is_none() && !(cpu.is_online() && steal(cpu)) {
+        idle::wait();
     }
-}
-
-/// Nobody is to run, and the queue takes the resident vCPU for one that sleeps, though nothing keeps it from running: either
-/// its waker has not come round to telling the queue yet, and does so in vain then, which happens about once a boot, or the
-/// queue missed a wake-up. That was seen in one of some forty boots on a busy host, by whose fault is not known yet.
-fn make_good(cpu: &'static Cpu, resident: Option<&'static Vcpu>) {
-    let Some(vcpu) = resident.filter(|vcpu| vcpu.is_runnable()) else { return };
-    core::hint::cold_path();
-    let Some(standing) = cpu.queue.lock().describe(vcpu.entity).filter(Standing::is_asleep) else { return };
-    if guest_may_log(log::Level::Debug, clock::now()) {
-        log::debug!("{vcpu:?} may run, and CPU{} has nobody to run: {standing:?}", cpu.index);
-    }
-    wake::flags_changed(vcpu);
 }
 
 /// Whether a vCPU that the queue thinks runnable is: its flags come first, the queue hears of them later.
