@@ -1,6 +1,7 @@
 //! What the scheduler knows of one vCPU.
 
 use crate::cap::CapPool;
+use crate::limits::{ROUND_NS, SLEEPER_CREDIT_NS};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
@@ -137,6 +138,17 @@ impl Entity {
     pub(crate) fn set_weight(&mut self, weight: Weight) {
         self.weight = weight;
         self.rate = rate(weight);
+    }
+
+    /// `virtual_time`, drawn towards the least one of a queue, within what one who has slept or had a long slice has:
+    /// neither a change of weight or queue nor a wrapped number makes it wait for longer, or run alone.
+    pub(crate) fn near(&self, virtual_time: u64, least: u64) -> u64 {
+        let ahead = virtual_time.wrapping_sub(least) as i64;
+        if ahead < 0 {
+            return later(virtual_time, least.wrapping_sub(self.virtual_span(SLEEPER_CREDIT_NS)));
+        }
+        let furthest = least.wrapping_add(self.virtual_span(ROUND_NS));
+        if is_before(furthest, virtual_time) { furthest } else { virtual_time }
     }
 
     /// The virtual time in which this entity runs for `nanoseconds`.

@@ -78,14 +78,6 @@ pub struct Standing {
     is_departing: bool,
 }
 
-impl Standing {
-    /// Whether the queue waits for its wake-up.
-    #[must_use]
-    pub fn is_asleep(&self) -> bool {
-        self.state == State::Blocked
-    }
-}
-
 impl Queue {
     /// The queue of `cpu`, without members.
     pub fn new(cpu: u32, board: Arc<Board>) -> Self {
@@ -180,11 +172,9 @@ impl Queue {
         let Some(slot) = self.members.get_mut(id.index()).filter(|slot| slot.is_none()) else {
             return Err(entity);
         };
-        // It keeps its lead or lag over its old queue, within what sleepers and a long slice would have.
-        let ahead = entity.virtual_time as i64;
-        let bound = entity.virtual_span(crate::limits::ROUND_NS) as i64;
-        let credit = entity.virtual_span(crate::limits::SLEEPER_CREDIT_NS) as i64;
-        entity.virtual_time = self.least_virtual_time.wrapping_add(ahead.clamp(-credit, bound) as u64);
+        // It keeps its lead or lag over its old queue.
+        let virtual_time = self.least_virtual_time.wrapping_add(entity.virtual_time);
+        entity.virtual_time = entity.near(virtual_time, self.least_virtual_time);
         let is_ready = entity.state == State::Ready;
         *slot = Some(entity);
         Ok(if is_ready { self.make_waiting(id, now) } else { Preempt::No })
@@ -238,15 +228,23 @@ impl Queue {
         self.busy_ns
     }
 
-    /// Changes a member's weight; what it has run so far keeps the old one.
+    /// Changes a member's weight; what it has run so far keeps the old one, but it waits for that no longer than a round
+    /// at the new one: a second at weight 1 would be four minutes at the default.
     pub fn set_weight(&mut self, id: EntityId, weight: Weight, now: u64) {
         self.charge(now);
+        let least = self.least_virtual_time;
         let Some(entity) = self.member_mut(id) else {
             return;
         };
-        let old = core::mem::replace(&mut entity.weight, weight);
+        let old = entity.weight;
         entity.set_weight(weight);
-        if matches!(entity.state, State::Waiting | State::Running) {
+        entity.virtual_time = entity.near(entity.virtual_time, least);
+        let (state, key) = (entity.state, entity.virtual_time);
+        if state == State::Waiting {
+            self.waiting.remove(id);
+            self.waiting.insert(id, key);
+        }
+        if matches!(state, State::Waiting | State::Running) {
             let load = Load { weight: self.load.weight - u32::from(old.get()) + u32::from(weight.get()), ..self.load };
             self.set_load(load);
         }

@@ -1,7 +1,7 @@
 //! An entity becomes runnable, stops being so, or lets others go first.
 
-use crate::entity::{Entity, EntityId, State, is_before, later};
-use crate::limits::{SLEEPER_CREDIT_NS, WAKE_MARGIN_NS};
+use crate::entity::{Entity, EntityId, State, is_before};
+use crate::limits::WAKE_MARGIN_NS;
 use crate::queue::{Queue, Stop};
 use alloc::boxed::Box;
 
@@ -92,8 +92,7 @@ impl Queue {
         let Some(entity) = self.member_mut(id) else {
             return Preempt::No;
         };
-        let earliest = least.wrapping_sub(entity.virtual_span(SLEEPER_CREDIT_NS));
-        entity.virtual_time = later(entity.virtual_time, earliest);
+        entity.virtual_time = entity.near(entity.virtual_time, least);
         entity.state = State::Waiting;
         let key = entity.virtual_time;
         self.waiting.insert(id, key);

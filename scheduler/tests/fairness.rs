@@ -146,6 +146,32 @@ fn a_weight_can_be_changed() {
 }
 
 #[test]
+fn a_raised_weight_counts_at_once() {
+    let mut machine = Machine::new(1, 8);
+    let light = machine.add(Behaviour::Spin, 1);
+    machine.add(Behaviour::Spin, 4000);
+    // It has had one slice, and would have its next one after 4,000 of the other's.
+    assert!(machine.shares(SECOND)[0] < 0.02);
+    machine.queues[0].set_weight(light, Weight::new(4000).unwrap(), machine.now);
+    assert_shares(&machine.shares(SECOND), &[0.5, 0.5], 0.05);
+}
+
+#[test]
+fn one_who_slept_while_virtual_time_wrapped_waits_no_longer() {
+    let mut machine = Machine::new(1, 8);
+    let sleeper = machine.add(Behaviour::Spin, 256);
+    machine.run_until(machine.now + MS);
+    assert_eq!(machine.queues[0].stop(sleeper, machine.now), scheduler::Stop::Reschedule);
+    machine.reschedule(0);
+    // Weight 1 makes virtual time fast: after 50 hours its upper half is reached.
+    machine.add(Behaviour::Spin, 1);
+    machine.run_until(machine.now + 50 * 3600 * SECOND);
+    machine.queues[0].set_weight(EntityId(1), Weight::DEFAULT, machine.now);
+    machine.wake(sleeper);
+    assert_shares(&machine.shares(SECOND), &[0.5, 0.5], 0.05);
+}
+
+#[test]
 fn no_ticks_without_competition() {
     let mut machine = Machine::new(2, 8);
     machine.run_until(machine.now + SECOND);

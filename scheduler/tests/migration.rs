@@ -269,7 +269,11 @@ proptest! {
                 prop_assert_eq!(machine.board.idle() & 1 << queue.cpu() != 0, queue.load().runnable == 0);
             }
         }
-        // When all is said, everyone who is not stopped runs again, and nobody else.
+        // When all is said, everyone who is not stopped runs again, and nobody else. Weights are made equal: of 1 and
+        // 5,000, the lighter one's next turn may come after minutes, by right.
+        for id in 0..6 {
+            apply(&mut machine, Step::Weight(id, 256), &mut stopped);
+        }
         for cpu in 0..3 {
             machine.reschedule(cpu);
         }
