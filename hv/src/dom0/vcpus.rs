@@ -25,8 +25,10 @@ pub fn place(domain: &'static Domain) {
     if options::get().dom0_vcpus_pin {
         for vcpu in domain.vcpus() {
             let own = 1 << (vcpu.processor.load(Relaxed) & 63);
-            // Without a table of pools there is nothing to confine it, and no CPU but this one.
-            let _ = pools::set_affinity(vcpu, AffinityWish { hard: Some(own), soft: None, pin: PinOverride::Keep });
+            let wish = AffinityWish { hard: Some(own), soft: None, pin: PinOverride::Keep };
+            if let Err(errno) = pools::set_affinity(vcpu, wish) {
+                log::warn!("{vcpu:?} is not pinned ({}).", errno.name());
+            }
         }
     }
     for info in &domain.shared().vcpu_info {
