@@ -166,23 +166,34 @@ fn registers_are_read_up_to_the_first_refusal() {
     let entry =
         |command, reserved, index| ResourceEntry { command: ResourceCommand(command), reserved, index, value: 0 };
     let ask = |entry_count, cpu| ResourceOp { entry_count, cpu, entries: at(0x800) };
-    for (second, expected) in [
-        (entry(0, 0, 0x1B), Errno::EACCES),
+    let time = entry(0, 0, 0x10);
+    for (refused, expected) in [
+        (entry(0, 0, 0x1B), Errno::EPERM),
         (entry(1, 0, 0x10), Errno::EPERM),
         (entry(0, 1, 0x10), Errno::EINVAL),
+        (entry(2, 1, 0x10), Errno::EINVAL),
         (entry(0, 0, 1 << 32), Errno::EINVAL),
         (entry(2, 0, 0x10), Errno::EOPNOTSUPP),
     ] {
-        host.memory.put(BASE + 0x800, &[entry(0, 0, 0x10), second, entry(0, 0, 0x10)]);
+        host.memory.put(BASE + 0x800, &[time, refused, time]);
+        assert_eq!(errno(call(&mut host, Op::RESOURCE_OP, &ask(3, 1))), Errno::ENODEV, "CPU 1 does not run");
+        assert_eq!(host.memory.get::<[ResourceEntry; 3]>(BASE + 0x800), [time, refused, time], "nothing is written");
         assert_eq!(call(&mut host, Op::RESOURCE_OP, &ask(3, 0)), Ok(1));
         let [first, second, third]: [ResourceEntry; 3] = host.memory.get(BASE + 0x800);
         assert_eq!((first.value, third.value), (host.now, 0));
         assert_eq!(second.command.0 as i32, -expected.number());
+        // A list that is refused from the start needs no CPU.
+        host.memory.put(BASE + 0x800, &[refused, refused, time]);
+        assert_eq!(call(&mut host, Op::RESOURCE_OP, &ask(3, 1)), Ok(0));
+        let [first, second, _]: [ResourceEntry; 3] = host.memory.get(BASE + 0x800);
+        assert_eq!((first.command.0 as i32, second), (-expected.number(), refused));
     }
-    assert_eq!(call(&mut host, Op::RESOURCE_OP, &ask(0, 9)), Ok(0));
-    assert_eq!(errno(call(&mut host, Op::RESOURCE_OP, &ask(4, 0))), Errno::E2BIG);
+    let nothing = ResourceOp { entries: nowhere(), ..ask(0, 9) };
+    assert_eq!(call(&mut host, Op::RESOURCE_OP, &nothing), Ok(0));
+    assert_eq!(errno(call(&mut host, Op::RESOURCE_OP, &ask(4, 0))), Errno::EINVAL);
+    host.memory.put(BASE + 0x800, &[time]);
     assert_eq!(errno(call(&mut host, Op::RESOURCE_OP, &ask(1, 1))), Errno::ENODEV);
-    let lost = ResourceOp { entries: nowhere(), ..ask(1, 0) };
+    let lost = ResourceOp { entries: nowhere(), ..ask(1, 1) };
     assert_eq!(errno(call(&mut host, Op::RESOURCE_OP, &lost)), Errno::EFAULT);
 }
 

@@ -215,7 +215,7 @@ pub const ROWS: &[Row] = rows!(PlatformOperation {
     (absent "booted without EFI"): EFI_RUNTIME_CALL;
     (absent "only with cpufreq=dom0-kernel"): CHANGE_FREQ GETIDLETIME;
     (absent "cpufreq and C-states off (cpufreq=none)"): SET_PROCESSOR_PMINFO;
-    (absent "no cache monitoring; only the TSC can be read"): RESOURCE_OP;
+    (absent "reads the TSC; all other registers are refused, as by Xen on every CPU model of QEMU"): RESOURCE_OP;
     (absent "not in Xen 4.17"): GET_DOM0_CONSOLE GET_UCODE_REVISION MICROCODE_UPDATE2;
     (absent "no room for processors and memory that were not there at boot"): CPU_HOTADD MEM_HOTADD;
 });

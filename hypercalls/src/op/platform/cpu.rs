@@ -148,12 +148,13 @@ pub(super) fn add<H: CpuHost>(host: &H, request: &Request) -> Result<()> {
     }
 }
 
-/// resource_op: the number of entries done; the first that fails carries its error.
-/// Errors: `E2BIG` for more than three entries, `EFAULT`, `ENODEV` for a CPU that does not run.
+/// resource_op: the number of entries done; the first that is refused carries its error and ends the list. A list whose
+/// first entry is refused touches no CPU, so none needs to be there for it.
+/// Errors: `EINVAL` for more than three entries, `EFAULT`, `ENODEV` for a CPU that does not run.
 pub(super) fn resource<H: CpuHost + TimerHost + GuestMemory>(host: &mut H, request: &Request) -> Reply {
     let access: ResourceOp = request.argument()?;
     if access.entry_count > ENTRIES_MAX {
-        return Err(Errno::E2BIG.into());
+        return Err(Errno::EINVAL.into());
     }
     if access.entry_count == 0 {
         return Ok(0);
@@ -161,25 +162,23 @@ pub(super) fn resource<H: CpuHost + TimerHost + GuestMemory>(host: &mut H, reque
     let mut entries = [ResourceEntry::default(); ENTRIES_MAX as usize];
     let entries = entries.get_mut(..access.entry_count as usize).unwrap_or_default();
     guest::read_array(host, access.entries, 0, entries)?;
-    if !host.cpu(access.cpu).is_some_and(|cpu| cpu.online) {
+    let done = entries.iter().take_while(|entry| refusal(entry).is_ok()).count();
+    if done > 0 && !host.cpu(access.cpu).is_some_and(|cpu| cpu.online) {
         return Err(Errno::ENODEV.into());
     }
-    let mut done = 0;
-    for (index, entry) in (0u64..).zip(entries.iter_mut()) {
-        let result = read_register(host, entry);
-        if let Err(errno) = result {
-            entry.command = ResourceCommand(errno.to_register() as u32);
+    for (index, entry) in (0u64..).zip(entries.iter_mut()).take(done + 1) {
+        match refusal(entry) {
+            Ok(()) => entry.value = host.system_time(),
+            Err(errno) => entry.command = ResourceCommand(errno.to_register() as u32),
         }
         guest::write(host, access.entries.element(index), entry)?;
-        if result.is_err() {
-            break;
-        }
-        done += 1;
     }
-    Ok(done)
+    Ok(done as u64)
 }
 
-fn read_register<H: TimerHost>(host: &H, entry: &mut ResourceEntry) -> Result<()> {
+/// Why an entry is not tried: all but reading the TSC, which has the same rate and origin on every CPU.
+/// Errors: `EINVAL` for padding or a number that no register has, `EOPNOTSUPP` for another command, `EPERM`.
+fn refusal(entry: &ResourceEntry) -> Result<()> {
     if entry.reserved != 0 {
         return Err(Errno::EINVAL);
     }
@@ -187,12 +186,8 @@ fn read_register<H: TimerHost>(host: &H, entry: &mut ResourceEntry) -> Result<()
         ResourceCommand::MSR_READ | ResourceCommand::MSR_WRITE if entry.index > u64::from(u32::MAX) => {
             Err(Errno::EINVAL)
         }
-        ResourceCommand::MSR_READ if entry.index == TSC => {
-            entry.value = host.system_time();
-            Ok(())
-        }
-        ResourceCommand::MSR_WRITE if entry.index == TSC => Err(Errno::EPERM),
-        ResourceCommand::MSR_READ | ResourceCommand::MSR_WRITE => Err(Errno::EACCES),
+        ResourceCommand::MSR_READ if entry.index == TSC => Ok(()),
+        ResourceCommand::MSR_READ | ResourceCommand::MSR_WRITE => Err(Errno::EPERM),
         _ => Err(Errno::EOPNOTSUPP),
     }
 }
