@@ -15,6 +15,10 @@ pub fn read(host: &impl GuestMemory, map: &Bitmap, limit: u32) -> Result<u64> {
     let bits = map.bits.min(limit).min(u64::BITS);
     let mut bytes = [0; 8];
     let part = bytes.get_mut(..bits.div_ceil(8) as usize).ok_or(Errno::EINVAL)?;
+    if part.is_empty() {
+        // Nothing is read, so any address will do.
+        return Ok(0);
+    }
     guest::copy_in_bytes(host, map.bitmap.address(), part)?;
     Ok(u64::from_le_bytes(bytes) & known(bits))
 }
@@ -30,5 +34,8 @@ pub fn write(host: &impl GuestMemory, map: &Bitmap, cpus: u64, limit: u32) -> Re
         *slot = byte;
     }
     let room = (map.bits.div_ceil(8) as usize).min(MOST_BYTES);
+    if room == 0 {
+        return Ok(());
+    }
     guest::copy_out_bytes(host, map.bitmap.address(), bytes.get(..room).unwrap_or_default())
 }

@@ -6,7 +6,7 @@ mod common;
 use abi::domctl::{Domctl, DomctlOperation as Op};
 use abi::domctl_domain::{
     Bitmap, CreateDomain, CreateDomain17, CreateFlags, DomainInfo, GsiAction, GsiPermission, IomemPermission,
-    IoportPermission, MaxVcpus, PageFrameInfo, SetCacheColors, ShadowOp, ShadowOperation,
+    IoportPermission, MaxVcpus, NodeAffinity, PageFrameInfo, SetCacheColors, ShadowOp, ShadowOperation,
 };
 use abi::domctl_vcpu::{
     AffinityFlags, CpuPolicy, ExtendedState, SchedulerCommand, SchedulerId, SchedulerOp, SchedulerShare, VcpuAffinity,
@@ -14,7 +14,7 @@ use abi::domctl_vcpu::{
 };
 use abi::xen_x86::{ArchDomainConfig, CpuidLeaf, EmulationFlags, VcpuGuestContext};
 use abi::{DomainId, Errno, GuestHandle, Mfn, VcpuId};
-use common::{BASE, Fake, at, errno, preempted};
+use common::{BASE, Fake, at, errno, hypervisor, preempted};
 use hypercalls::behalf::Behalf;
 use hypercalls::op::domctl::domctl;
 use hypercalls::outcome::Reply;
@@ -257,6 +257,33 @@ fn placement_intersects_with_what_there_is() {
     let forced = argument(AffinityFlags(AffinityFlags::SOFT.0 | AffinityFlags::FORCE.0));
     assert_eq!(ask(&mut host, 5, Op::SETVCPUAFFINITY, &forced), Ok(0));
     assert_eq!(host.take_effects(), ["affinity (None, Some(2), End)"], "what is not given stays as it was told");
+}
+
+#[test]
+fn nodes_are_kept_as_given_if_one_is_there() {
+    let mut host = Fake::new();
+    let argument = |bits| NodeAffinity { nodes: Bitmap { bitmap: at(ELSEWHERE), bits, reserved: 0 } };
+    let mut set = |map: u64, bits| {
+        host.memory.put(BASE + ELSEWHERE, &map);
+        let result = ask(&mut host, 5, Op::SETNODEAFFINITY, &argument(bits));
+        (result, host.take_effects().pop())
+    };
+    assert_eq!(set(0b11, 8), (Ok(0), Some("nodes 3".into())));
+    assert_eq!(set(u64::MAX, 63), (Ok(0), Some(format!("nodes {}", u64::MAX >> 1))));
+    assert_eq!(set(u64::MAX, 64), (Ok(0), Some("nodes 1".into())), "all: those there are");
+    assert_eq!(set(0b10, 8).1, None);
+    let nowhere = |bits| NodeAffinity { nodes: Bitmap { bitmap: hypervisor(), bits, reserved: 0 } };
+    for (operation, bits, expected) in [
+        (Op::SETNODEAFFINITY, 0, Some(Errno::EINVAL)),
+        (Op::SETNODEAFFINITY, 1, Some(Errno::EFAULT)),
+        (Op::GETNODEAFFINITY, 0, None),
+        (Op::GETNODEAFFINITY, 1, Some(Errno::EFAULT)),
+    ] {
+        let result = ask(&mut host, 5, operation, &nowhere(bits));
+        assert_eq!(expected, result.is_err().then(|| errno(result)), "{operation:?} {bits}");
+    }
+    assert_eq!(ask(&mut host, 5, Op::GETNODEAFFINITY, &argument(7)), Ok(0));
+    assert_eq!(host.memory.get::<u8>(BASE + ELSEWHERE), 0b0101);
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn mismatched_sides_are_refused() {
         (with_input(MemoryReservation { extent_start: hypervisor(), ..fine.input }), Errno::EFAULT),
         (with_output(MemoryReservation { extent_start: hypervisor(), ..fine.output }), Errno::EFAULT),
         (with_input(MemoryReservation { extent_start: nowhere(), ..fine.input }), Errno::EFAULT),
-        (with_output(MemoryReservation { flags: MemoryFlags(5), ..fine.output }), Errno::EINVAL),
+        (with_output(MemoryReservation { flags: MemoryFlags(5), ..fine.output }), Errno::ENOMEM),
     ] {
         let mut host = with_lists((4, 0), (1, 2));
         assert_eq!(errno(call(&mut host, &wrong)), expected, "{wrong:?}");

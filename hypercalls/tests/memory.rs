@@ -130,6 +130,15 @@ fn refusals_return_the_start_never_an_errno() {
     }
     let on_demand = MemoryReservation { flags: MemoryFlags::POPULATE_ON_DEMAND, ..request(1, 0) };
     assert_eq!(call(&mut Fake::new(), Op::POPULATE_PHYSMAP, &on_demand), Ok(0));
+    // Another domain's are all done without a frame, for it is not translated either.
+    let others = MemoryReservation { domain: DomainId(5), extent_count: 3, ..on_demand };
+    let mut host = Fake::new();
+    host.budget.set(Some(0));
+    let arguments = preempted(call(&mut host, Op::POPULATE_PHYSMAP, &others));
+    assert_eq!(arguments[..2], [6 | 1 << 6, BASE]);
+    host.next_call().budget.set(None);
+    assert_eq!(memory(&mut host, arguments[0], at(0)), Ok(3));
+    assert_eq!(host.frames.count(5), 0);
 }
 
 #[test]
@@ -242,19 +251,23 @@ fn resources_of_others_can_be_acquired() {
     let size = AcquireResource { frame_count: 0, frame_list: GuestHandle::new(0), ..ask };
     assert_eq!(call(&mut host, Op::ACQUIRE_RESOURCE, &size), Ok(0));
     assert_eq!(host.memory.get::<AcquireResource>(BASE).frame_count, 64);
+    let unknown = AcquireResource { kind: ResourceType(3), ..size };
+    assert_eq!(call(&mut host, Op::ACQUIRE_RESOURCE, &unknown), Ok(0));
+    assert_eq!(host.memory.get::<AcquireResource>(BASE).frame_count, 95_u32.wrapping_neg());
     for (wrong, expected) in [
         (AcquireResource { reserved: 1, ..ask }, Errno::EINVAL),
         (AcquireResource { frame: 1 << 32, ..ask }, Errno::EINVAL),
         (AcquireResource { domain: DomainId(0), ..ask }, Errno::EPERM),
         (AcquireResource { domain: DomainId(9), ..ask }, Errno::ESRCH),
         (AcquireResource { kind: ResourceType(0), ..ask }, Errno::EINVAL),
-        (AcquireResource { kind: ResourceType(9), ..ask }, Errno::EINVAL),
+        (AcquireResource { kind: ResourceType(9), ..ask }, Errno::EOPNOTSUPP),
+        (AcquireResource { frame_count: 0, ..ask }, Errno::EINVAL),
         (AcquireResource { id: 1, ..ask }, Errno::EINVAL),
         (AcquireResource { id: 2, ..ask }, Errno::EINVAL),
         (AcquireResource { frame_list: GuestHandle::new(0), ..ask }, Errno::EINVAL),
         (AcquireResource { frame: 30, ..ask }, Errno::EINVAL),
         (AcquireResource { frame: 0xFFFF_FFFF, ..ask }, Errno::EINVAL),
-        (AcquireResource { frame_count: 1 << 26, ..ask }, Errno::E2BIG),
+        (AcquireResource { frame_count: 1 << 26, ..ask }, Errno::EINVAL),
         (AcquireResource { frame_list: hypervisor(), ..ask }, Errno::EFAULT),
     ] {
         assert_eq!(errno(call(&mut host, Op::ACQUIRE_RESOURCE, &wrong)), expected, "{wrong:?}");

@@ -5,7 +5,7 @@
 //! Source: Xen public headers `sysctl.h` (cpu_policy), `arch-x86/xen.h` (`xen_cpuid_leaf`).
 
 use crate::cpuid::{BASIC_MAX, CACHES, CpuidPolicy, EXTENDED_MAX_AMD, Leaf, Vendor};
-use crate::features::{leaf1_ecx, leaf1_edx};
+use crate::features::{extended1_ecx, leaf1_ecx, leaf1_edx};
 
 /// Leaves with subleaves.
 const CACHE: u32 = 4;
@@ -126,8 +126,8 @@ impl CpuidPolicy {
         })
     }
 
-    /// The same of the most that a guest with this policy could be given instead: the local APIC's newer mode, and
-    /// features that are told with further subleaves.
+    /// The same of the most that a guest with this policy could be given instead: the local APIC's newer mode, features
+    /// that are told with further subleaves, and any shape of threads and cores, whatever the host's is.
     pub fn for_each_most_leaf<E>(
         &self,
         each: &mut impl FnMut(u32, Option<u32>, Leaf) -> Result<(), E>,
@@ -135,7 +135,8 @@ impl CpuidPolicy {
         const LOCAL_APIC_2: u32 = 1 << 21;
         let [Leaf { eax: told, .. }, ..] = self.features;
         self.for_each_leaf(&mut |number, subleaf, leaf: Leaf| match (number, subleaf) {
-            (1, _) => each(1, None, Leaf { ecx: leaf.ecx | LOCAL_APIC_2, ..leaf }),
+            (1, _) => each(1, None, Leaf { ecx: leaf.ecx | LOCAL_APIC_2, edx: leaf.edx | leaf1_edx::HTT, ..leaf }),
+            (0x8000_0001, _) => each(number, subleaf, Leaf { ecx: leaf.ecx | extended1_ecx::CMP_LEGACY, ..leaf }),
             (FEATURES, Some(0)) => each(FEATURES, Some(0), Leaf { eax: FEATURE_SUBLEAVES, ..leaf }),
             (FEATURES, _) => Ok(()),
             (8, _) => {

@@ -1,11 +1,12 @@
 //! A CPUID policy as a list of leaves, as toolstacks read and write it.
 //!
-//! What a toolstack asks for is taken as far as the domain can have it: features are masked by what all guests can have,
-//! descriptions (model, caches, brand) are taken as they are. Only a leaf beyond the last one there can be is an error.
+//! What a toolstack asks for is taken as far as the domain can have it: features are masked by what all guests can have
+//! (threads and cores may be told of where the host has none), descriptions (model, caches, brand) are taken as they are. Only a leaf beyond the last one there can be is an error.
 //! Source: Xen public headers `domctl.h` (cpu_policy), `arch-x86/xen.h` (`xen_cpuid_leaf`).
 
 use crate::cpuid::{CpuidPolicy, Leaf};
-use crate::features::leaf1_edx::AMD_COMMON;
+use crate::features::extended1_ecx::CMP_LEGACY;
+use crate::features::leaf1_edx::{AMD_COMMON, HTT};
 
 /// Leaves that have subleaves.
 const CACHES: u32 = 4;
@@ -104,7 +105,8 @@ impl CpuidPolicy {
             }
             1 => {
                 let (slot, limit) = (self.basic.get_mut(1)?, most.basic.get(1)?);
-                *slot = Leaf { ecx: wanted.ecx & limit.ecx, edx: wanted.edx & limit.edx, ..wanted };
+                let edx = wanted.edx & (limit.edx | HTT);
+                *slot = Leaf { ecx: wanted.ecx & limit.ecx, edx, ..wanted };
                 Some(())
             }
             CACHES => {
@@ -154,7 +156,7 @@ impl CpuidPolicy {
             return Some(());
         };
         *slot = match index {
-            1 => Leaf { ecx: wanted.ecx & limit.ecx, edx: wanted.edx & limit.edx, ..wanted },
+            1 => Leaf { ecx: wanted.ecx & (limit.ecx | CMP_LEGACY), edx: wanted.edx & limit.edx, ..wanted },
             7 | 0x21 => masked(wanted, *limit),
             8 => Leaf { ebx: wanted.ebx & limit.ebx, ..wanted },
             _ => wanted,

@@ -123,6 +123,8 @@ pub mod extended1_edx {
 
 /// Features in CPUID leaf 0x80000001 ecx.
 pub mod extended1_ecx {
+    /// Logical processors are cores, not threads.
+    pub const CMP_LEGACY: u32 = 1 << 1;
     /// Breakpoint address masks.
     pub const DBEXT: u32 = 1 << 26;
     /// Those that need AVX.

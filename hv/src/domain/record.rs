@@ -155,6 +155,8 @@ pub struct Domain {
     pub teardown_step: AtomicU64,
     /// Number of its CPU pool.
     pub pool: AtomicU32,
+    /// Memory nodes that a toolstack told it to use, one bit each.
+    pub nodes: AtomicU64,
     /// Its latch of port 0xCF8.
     pub config_address: AtomicU32,
     /// The code of `SCHEDOP_shutdown_code`, for a later shutdown.
@@ -241,6 +243,7 @@ impl Domain {
             watchdog_due: AtomicU64::new(u64::MAX),
             teardown_step: AtomicU64::new(0),
             pool: AtomicU32::new(crate::sched::pools::DEFAULT),
+            nodes: AtomicU64::new(1),
             config_address: AtomicU32::new(0),
             latched_code: AtomicU32::new(u32::MAX),
         })?;

@@ -193,6 +193,12 @@ impl PlacementHost for Fake {
         let is = self.affinity(target, vcpu)?;
         Ok(Affinity { hard: wish.hard.unwrap_or(is.hard), soft: wish.soft.unwrap_or(is.soft) })
     }
+    fn nodes(&self, _target: Target) -> Result<u64> {
+        Ok(0b0101)
+    }
+    fn set_nodes(&mut self, _target: Target, nodes: u64) -> Result<()> {
+        self.attempt("nodes", nodes)
+    }
     fn share(&self, _target: Target) -> Result<Share> {
         Ok(Share { weight: 256, cap: 50 })
     }

@@ -8,6 +8,7 @@ mod debugger;
 #[allow(dead_code)]
 mod guest;
 mod numa;
+mod placement;
 mod toolstack;
 
 use compat_guests::buffer::Buffer;
@@ -28,6 +29,7 @@ fn main() {
     events(first + 3);
     many(first + 4);
     numa::virtual_numa();
+    placement::placement();
     debugger::debugger();
 }
 

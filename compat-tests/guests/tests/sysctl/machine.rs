@@ -15,7 +15,7 @@ pub fn all() {
     counters();
 }
 
-fn physinfo() {
+pub fn physinfo() {
     let mut request = sysctl(3);
     for offset in (8..136).step_by(8) {
         request = request.u64(offset, 0x5555_5555_5555_5555);
@@ -95,7 +95,7 @@ fn heap() {
     }
 }
 
-fn cpu_topology() {
+pub fn cpu_topology() {
     for (count, has_array) in [(0u32, false), (7, false), (0, true), (1, true), (2, true), (3, true), (10, true)] {
         let mut array = Buffer::<256>::filled(0x55);
         let address = if has_array { array.address() } else { 0 };

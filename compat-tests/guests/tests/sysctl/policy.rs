@@ -16,7 +16,7 @@ pub fn all() {
     bad();
 }
 
-fn featureset(index: u32) {
+pub fn featureset(index: u32) {
     let mut request = sysctl(26).u32(8, index);
     result(format_args!("featureset.{index}.size"), make(&mut request));
     value_at(format_args!("featureset.{index}.size.count"), request.get_u32(12).into());
@@ -33,7 +33,7 @@ fn featureset(index: u32) {
     }
 }
 
-fn policy(index: u32) {
+pub fn policy(index: u32) {
     let mut request = sysctl(29).u32(8, index);
     result(format_args!("policy.{index}.size"), make(&mut request));
     let (leaves, msrs) = (request.get_u32(12), request.get_u32(16));

@@ -1,6 +1,6 @@
 //! Where vCPUs run, and shares of the CPUs.
 
-use core::sync::atomic::Ordering::Acquire;
+use core::sync::atomic::Ordering::{Acquire, Release};
 
 use abi::{Result, VcpuId};
 use hypercalls::{
@@ -33,6 +33,15 @@ impl PlacementHost for Caller<'_> {
 
     fn set_affinity(&mut self, target: Target, vcpu: VcpuId, wish: AffinityWish) -> Result<Affinity> {
         pools::set_affinity(super::vcpu(living(target)?, vcpu)?, wish)
+    }
+
+    fn nodes(&self, target: Target) -> Result<u64> {
+        Ok(named(target)?.nodes.load(Acquire))
+    }
+
+    fn set_nodes(&mut self, target: Target, nodes: u64) -> Result<()> {
+        living(target)?.nodes.store(nodes, Release);
+        Ok(())
     }
 
     fn share(&self, target: Target) -> Result<Share> {

@@ -1,7 +1,7 @@
 //! Threads, cores and sockets, as the local APIC ids tell them apart. Source: Intel SDM volume 3, §9.9; AMD APM volume 3,
 //! CPUID functions 8000_0008 and 8000_001E.
 
-use abi::sysctl_machine::{NO_CORE, NO_SOCKET};
+use abi::sysctl_machine::NO_CORE;
 use hypercalls::op::sysctl::CpuPlace;
 use pv_cpu::cpuid::{Leaf, Vendor};
 use spin::Once;
@@ -63,8 +63,8 @@ fn bits_for(count: u32) -> u32 {
     count.max(1).next_power_of_two().trailing_zeros()
 }
 
-/// Whether this is one of AMD's CPUs that has a single core: Xen does not number those.
-fn is_without_numbers() -> bool {
+/// Whether this is one of AMD's CPUs that has a single core: Xen numbers their sockets, not their cores.
+fn is_without_cores() -> bool {
     const SIZES: u32 = 0x8000_0008;
     let is_amd = matches!(Vendor::from_leaf(policy::host(0, 0)), Vendor::Amd | Vendor::Hygon);
     is_amd && (policy::host(0x8000_0000, 0).eax < SIZES || policy::host(SIZES, 0).ecx & 0xFF == 0)
@@ -72,8 +72,8 @@ fn is_without_numbers() -> bool {
 
 /// Where a CPU is.
 pub fn place(cpu: &Cpu) -> CpuPlace {
-    if is_without_numbers() {
-        return CpuPlace { core: NO_CORE, socket: NO_SOCKET };
+    if is_without_cores() {
+        return CpuPlace { core: NO_CORE, socket: cpu.apic_id };
     }
     let Shifts { thread, socket } = shifts();
     let core = (cpu.apic_id & !u32::MAX.checked_shl(socket).unwrap_or(0)) >> thread;

@@ -58,14 +58,19 @@ pub trait PlacementHost: VcpuStateHost {
     fn affinity(&self, target: Target, vcpu: VcpuId) -> Result<Affinity>;
     /// Changes what it was told, which is what it gives back. Errors: `EBUSY` it is bound, and is to stay so.
     fn set_affinity(&mut self, target: Target, vcpu: VcpuId, wish: AffinityWish) -> Result<Affinity>;
+    /// The nodes it was told to take memory from, of those that there can be; there being one, all it does is be told.
+    fn nodes(&self, target: Target) -> Result<u64>;
+    /// Changes them.
+    fn set_nodes(&mut self, target: Target, nodes: u64) -> Result<()>;
     /// The domain's share.
     fn share(&self, target: Target) -> Result<Share>;
     /// Changes it.
     fn set_share(&mut self, target: Target, share: Share) -> Result<()>;
 }
 
-/// The only node there is.
+/// The only node there is, and a map of all that the interface can name.
 const NODES: u64 = 1;
+const ALL_NODES: u64 = u64::MAX;
 
 fn existing<H: VcpuStateHost>(host: &H, target: Target, vcpu: VcpuId) -> Result<()> {
     match host.vcpu_presence(target, vcpu)? {
@@ -139,16 +144,21 @@ where
     Ok(())
 }
 
-/// setnodeaffinity(68): there is one node. Errors: `EINVAL` for none that is there, `EFAULT`.
-pub(super) fn set_nodes<H: GuestMemory>(host: &H, request: &Request) -> Result<()> {
+/// setnodeaffinity(68): kept as it is given, but all nodes mean those that are there. Errors: `EINVAL` for none that is
+/// there, `EFAULT`.
+pub(super) fn set_nodes<H: PlacementHost + GuestMemory>(host: &mut H, request: &Request, target: Target) -> Result<()> {
     let NodeAffinity { nodes } = request.argument()?;
-    if bitmap::read(host, &nodes, u64::BITS)? & NODES == 0 { Err(Errno::EINVAL) } else { Ok(()) }
+    match bitmap::read(host, &nodes, u64::BITS)? {
+        ALL_NODES => host.set_nodes(target, NODES),
+        map if map & NODES != 0 => host.set_nodes(target, map),
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 /// getnodeaffinity(69). Errors: `EFAULT`.
-pub(super) fn get_nodes<H: GuestMemory>(host: &H, request: &Request) -> Result<()> {
+pub(super) fn get_nodes<H: PlacementHost + GuestMemory>(host: &H, request: &Request, target: Target) -> Result<()> {
     let NodeAffinity { nodes } = request.argument()?;
-    bitmap::write(host, &nodes, NODES, u64::BITS)
+    bitmap::write(host, &nodes, host.nodes(target)?, u64::BITS)
 }
 
 /// scheduler_op(16): weight 0 leaves the weight as it is. Errors: `EINVAL` for another scheduler or command, and for a cap

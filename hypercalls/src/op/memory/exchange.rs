@@ -158,7 +158,7 @@ fn prepare<'a, H: ExchangeHost + GuestMemory>(
         }
     }
     for _ in 0..1u64 << step.output_shift {
-        prepared.host.exchange_allocate(target, request.output.extent_order, placement)?;
+        prepared.host.exchange_allocate(target, request.output.extent_order, placement.possible()?)?;
     }
     Ok(prepared)
 }

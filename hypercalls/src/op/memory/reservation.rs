@@ -4,8 +4,10 @@
 //! refusal at the door is the start the caller itself passed in. Progress is that start, in the command; a release also
 //! notes how far it came within a large extent (see [`ReleaseProgress`]).
 
+use core::ops::RangeInclusive;
+
 use abi::memory::{MemoryFlags, MemoryOperation, MemoryReservation, OPERATION_BITS};
-use abi::{Gfn, GuestHandle, Mfn, Pfn, Result};
+use abi::{Errno, Gfn, GuestHandle, Mfn, Pfn, Result};
 
 use crate::authority::{self, Policy, Target};
 use crate::guest::{self, GuestMemory, Preemption};
@@ -17,6 +19,24 @@ use crate::outcome::{Failure, Reply};
 pub struct Placement {
     /// Every byte must have a machine address of no more than this many bits.
     pub address_bits: Option<u32>,
+    memory: Availability,
+}
+
+impl Placement {
+    /// The same where there can be such memory. Errors: `ENOMEM`.
+    pub(super) fn possible(self) -> Result<Self> {
+        if self.memory == Availability::Nowhere { Err(Errno::ENOMEM) } else { Ok(self) }
+    }
+}
+
+/// Whether there can be such memory: that is asked when memory is taken, not at the door.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Availability {
+    /// There can.
+    #[default]
+    Somewhere,
+    /// It has to be of a node that is not there, or in the first page.
+    Nowhere,
 }
 
 /// Frames coming to and leaving domains.
@@ -39,8 +59,8 @@ pub trait ReservationHost: VirtualNumaHost {
 
 /// Most extents a command has room to count.
 const EXTENTS_MAX: u64 = (u32::MAX >> OPERATION_BITS) as u64;
-/// Widths up to this leave no page at all.
-const PAGE_BITS: u32 = abi::frame::PAGE_SHIFT;
+/// Widths that leave no page at all.
+const TOO_FEW_BITS: RangeInclusive<u32> = 1..=abi::frame::PAGE_SHIFT;
 /// NUMA nodes the interface can name.
 const NODES_MAX: u32 = 64;
 /// The node number that stands for "any".
@@ -66,6 +86,9 @@ where
     }
     let target = authority::target(host, reservation.domain).ok()?;
     let placement = placement(host, target, reservation.flags)?;
+    if TOO_FEW_BITS.contains(&reservation.flags.address_bits()) {
+        return None;
+    }
     if !reservation.extent_start.is_null() {
         let rest = reservation.extent_start.element(start);
         guest::check_array(rest, reservation.extent_count - start).ok()?;
@@ -80,25 +103,24 @@ pub(super) fn placement<H>(host: &H, target: Target, flags: MemoryFlags) -> Opti
 where
     H: ReservationHost + Policy,
 {
-    let exact = flags.contains(MemoryFlags::EXACT_NODE_REQUEST);
+    let is_exact = flags.contains(MemoryFlags::EXACT_NODE_REQUEST);
+    let mut chosen = 0;
     if flags.contains(MemoryFlags::VNODE) {
-        if let Ok(node) = host.read_virtual_numa(target, |topology| topology.physical_node(flags.node()))
-            && (node? != 0 && exact)
-        {
-            return None;
+        if let Ok(node) = host.read_virtual_numa(target, |topology| topology.physical_node(flags.node())) {
+            chosen = node?;
         }
     } else if flags.node() != ANY_NODE {
-        let privileged = host.is_hardware_domain() || host.is_control_domain();
-        let refused = if privileged { flags.node() >= NODES_MAX || (exact && flags.node() != 0) } else { exact };
-        if refused {
+        let is_privileged = host.is_hardware_domain() || host.is_control_domain();
+        let is_refused = if is_privileged { flags.node() >= NODES_MAX } else { is_exact };
+        if is_refused {
             return None;
         }
+        chosen = flags.node();
     }
-    match flags.address_bits() {
-        0 => Some(Placement::default()),
-        1..=PAGE_BITS => None,
-        bits => Some(Placement { address_bits: Some(bits) }),
-    }
+    let bits = flags.address_bits();
+    let is_nowhere = is_exact && chosen != 0 || TOO_FEW_BITS.contains(&bits);
+    let memory = if is_nowhere { Availability::Nowhere } else { Availability::Somewhere };
+    Some(Placement { address_bits: (bits != 0).then_some(bits), memory })
 }
 
 fn preempted(operation: MemoryOperation, progress: u64, argument: GuestHandle<MemoryReservation>) -> Reply {
@@ -106,19 +128,24 @@ fn preempted(operation: MemoryOperation, progress: u64, argument: GuestHandle<Me
     Err(Failure::Preempted([command, argument.address().0, 0, 0, 0, 0]))
 }
 
+fn allocate<H: ReservationHost>(host: &mut H, request: &Request) -> Result<Mfn> {
+    host.extent_allocate(request.target, request.reservation.extent_order, request.placement.possible()?)
+}
+
 /// increase_reservation(0): new frames without a place; their numbers are written out if the caller passed a list.
 pub fn increase<H>(host: &mut H, start: u64, argument: GuestHandle<MemoryReservation>) -> Reply
 where
     H: ReservationHost + Policy + GuestMemory + Preemption,
 {
-    let Some(Request { reservation, target, placement }) = admit(host, start, argument) else {
+    let Some(request) = admit(host, start, argument) else {
         return Ok(start);
     };
+    let Request { reservation, target, .. } = request;
     for index in start..reservation.extent_count {
         if index != start && host.preempted() {
             return preempted(MemoryOperation::INCREASE_RESERVATION, index, argument);
         }
-        let Ok(first) = host.extent_allocate(target, reservation.extent_order, placement) else {
+        let Ok(first) = allocate(host, &request) else {
             return Ok(index);
         };
         let to = reservation.extent_start.element(index);
@@ -135,11 +162,12 @@ pub fn populate<H>(host: &mut H, start: u64, argument: GuestHandle<MemoryReserva
 where
     H: ReservationHost + Policy + GuestMemory + Preemption,
 {
-    let Some(Request { reservation, target, placement }) = admit(host, start, argument) else {
+    let Some(request) = admit(host, start, argument) else {
         return Ok(start);
     };
-    if reservation.flags.contains(MemoryFlags::POPULATE_ON_DEMAND) {
-        // For translated domains only.
+    let Request { reservation, target, .. } = request;
+    let is_on_demand = reservation.flags.contains(MemoryFlags::POPULATE_ON_DEMAND);
+    if is_on_demand && target.is_caller() {
         return Ok(start);
     }
     for index in start..reservation.extent_count {
@@ -150,7 +178,11 @@ where
         let Ok(at) = guest::read(host, element) else {
             return Ok(index);
         };
-        let Ok(first) = host.extent_allocate(target, reservation.extent_order, placement) else {
+        if is_on_demand {
+            // A domain that is not translated has no places to mark: each extent is done as it is.
+            continue;
+        }
+        let Ok(first) = allocate(host, &request) else {
             return Ok(index);
         };
         host.extent_place(target, first, Pfn(at.0), reservation.extent_order);

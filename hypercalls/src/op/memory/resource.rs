@@ -34,9 +34,11 @@ const STRIDE: u64 = 32;
 /// Most frames a command has room to count.
 const FRAMES_MAX: u32 = u32::MAX >> OPERATION_BITS;
 
-/// Writes frame numbers to the list; a null list with no frames asks for the size.
-/// Errors: `EFAULT`, `EINVAL` for padding, an unknown resource or a range it does not have, `ESRCH`, `EPERM` (the caller
-/// itself included), `E2BIG` for more frames than a preempted call can count.
+/// Writes frame numbers to the list; a null list with no frames asks for the size, which for a kind that nobody knows is
+/// that error's number.
+/// Errors: `EFAULT`, `EINVAL` for padding, one of list and count without the other, more frames than a preempted call can
+/// count, a resource that the domain does not have or a range that it does not have, `EOPNOTSUPP` for an unknown kind,
+/// `ESRCH`, `EPERM` (the caller itself included).
 pub fn acquire<H>(host: &mut H, start: u64, argument: GuestHandle<AcquireResource>) -> Reply
 where
     H: ResourceHost + Policy + GuestMemory + Preemption,
@@ -47,18 +49,23 @@ where
         return Err(Errno::EINVAL.into());
     }
     let target = authority::find_remote(host, request.domain)?.device_model(host)?;
-    let resource = resource(&request).ok_or(Errno::EINVAL)?;
-    let size = host.resource_size(target, resource).ok_or(Errno::EINVAL)?;
-    if request.frame_list.is_null() {
-        if request.frame_count != 0 {
-            return Err(Errno::EINVAL.into());
+    let asks_size = request.frame_count == 0;
+    if request.frame_list.is_null() != asks_size || request.frame_count > FRAMES_MAX {
+        return Err(Errno::EINVAL.into());
+    }
+    let (resource, size) = match resource(&request) {
+        Ok(resource) => (resource, host.resource_size(target, resource).ok_or(Errno::EINVAL)?),
+        Err(Errno::EOPNOTSUPP) if asks_size => {
+            request.frame_count = Errno::EOPNOTSUPP.number().wrapping_neg() as u32;
+            guest::write(host, argument, &request)?;
+            return Ok(0);
         }
+        Err(error) => return Err(error.into()),
+    };
+    if asks_size {
         request.frame_count = size;
         guest::write(host, argument, &request)?;
         return Ok(0);
-    }
-    if request.frame_count > FRAMES_MAX {
-        return Err(Errno::E2BIG.into());
     }
     let end = first.checked_add(request.frame_count).filter(|end| *end <= size).ok_or(Errno::EINVAL)?;
     guest::check_array(request.frame_list, u64::from(request.frame_count))?;
@@ -75,10 +82,14 @@ where
     Ok(0)
 }
 
-fn resource(request: &AcquireResource) -> Option<Resource> {
+/// What is meant. Errors: `EINVAL` for what only other domains have, and for no table's id, `EOPNOTSUPP`.
+fn resource(request: &AcquireResource) -> Result<Resource> {
     match (request.kind, request.id) {
-        (ResourceType::GRANT_TABLE, RESOURCE_GRANT_TABLE_SHARED) => Some(Resource::GrantShared),
-        (ResourceType::GRANT_TABLE, RESOURCE_GRANT_TABLE_STATUS) => Some(Resource::GrantStatus),
-        _ => None,
+        (ResourceType::GRANT_TABLE, RESOURCE_GRANT_TABLE_SHARED) => Ok(Resource::GrantShared),
+        (ResourceType::GRANT_TABLE, RESOURCE_GRANT_TABLE_STATUS) => Ok(Resource::GrantStatus),
+        (ResourceType::GRANT_TABLE | ResourceType::IOREQ_SERVER | ResourceType::VMTRACE_BUFFER, _) => {
+            Err(Errno::EINVAL)
+        }
+        _ => Err(Errno::EOPNOTSUPP),
     }
 }
