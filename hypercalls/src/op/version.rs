@@ -169,25 +169,28 @@ fn command_line<H: VersionHost + GuestMemory + Policy>(host: &H, argument: Guest
     put(host, argument, &denied)
 }
 
-/// Writes the build id. Errors: `EPERM` unless a control domain asks, `ENODATA` if there is none, those of [`variable`].
+/// Writes the build id. Errors: `EPERM` unless a control domain asks, `ENODATA` if there is none, `EINVAL` for no room at
+/// all, as of Xen 4.17, those of [`buffer`].
 fn build_id<H: VersionHost + GuestMemory + Policy>(host: &H, argument: GuestHandle<u8>) -> Reply {
     authority::control_domain(host)?;
     let id = host.build_facts().build_id;
-    if id.is_empty() { Err(Errno::ENODATA.into()) } else { variable(host, argument, id) }
+    if id.is_empty() { Err(Errno::ENODATA.into()) } else { buffer(host, argument, id, Errno::EINVAL) }
 }
 
-/// Writes bytes behind the header that says how much room there is; NULL asks for the size. Errors: `EINVAL` for no room
-/// at all, `ENOBUFS` for too little, `EFAULT`.
+/// A text of any length, as Xen has them since 4.18. Errors: `ENOBUFS` for too little room, `EFAULT`.
 fn variable(host: &impl GuestMemory, argument: GuestHandle<u8>, bytes: &[u8]) -> Reply {
+    buffer(host, argument, bytes, Errno::ENOBUFS)
+}
+
+/// Writes bytes behind the header that says how much room there is; NULL asks for the size. Errors: `no_room` for no room
+/// at all, `ENOBUFS` for too little, `EFAULT`.
+fn buffer(host: &impl GuestMemory, argument: GuestHandle<u8>, bytes: &[u8], no_room: Errno) -> Reply {
     if argument.is_null() {
         return Ok(bytes.len() as u64);
     }
     let head: BuildId = guest::read(host, argument.cast())?;
-    if head.len == 0 {
-        return Err(Errno::EINVAL.into());
-    }
     if (head.len as usize) < bytes.len() {
-        return Err(Errno::ENOBUFS.into());
+        return Err(if head.len == 0 { no_room } else { Errno::ENOBUFS }.into());
     }
     guest::copy_out_bytes(host, argument.element(size_of::<BuildId>() as u64).address(), bytes)?;
     Ok(bytes.len() as u64)
