@@ -2,10 +2,12 @@
 
 use crate::buffer::Buffer;
 use crate::hypercall::call1;
-use crate::number;
+use crate::{number, start};
 
-/// The interface version of Xen 4.17's sysctl and domctl.
-pub const VERSION: u32 = 0x15;
+/// The interface version of sysctl, the same in Xen 4.17 and 4.20.
+pub const SYSCTL_VERSION: u32 = 0x15;
+/// The interface version of Xen 4.17's domctl.
+const DOMCTL_VERSION: u32 = 0x15;
 
 /// A sysctl: 136 bytes, the operation's own structure from byte 8 on.
 pub type Sysctl = Buffer<136>;
@@ -13,14 +15,19 @@ pub type Sysctl = Buffer<136>;
 /// A domctl: 144 bytes, the operation's own structure from byte 16 on.
 pub type Domctl = Buffer<144>;
 
-/// A sysctl request of Xen 4.17, with nothing in its structure.
+/// A sysctl request, with nothing in its structure.
 pub fn sysctl(command: u32) -> Sysctl {
-    Buffer::new().u32(0, command).u32(4, VERSION)
+    Buffer::new().u32(0, command).u32(4, SYSCTL_VERSION)
 }
 
-/// A domctl request of Xen 4.17, with nothing in its structure.
+/// The interface version of domctl that the argument `domctl=` asks for: that of Xen 4.17 without it.
+pub fn domctl_version() -> u32 {
+    start::parameter("domctl").map_or(DOMCTL_VERSION, |version| version as u32)
+}
+
+/// A domctl request, with nothing in its structure.
 pub fn domctl(command: u32, domain: u16) -> Domctl {
-    Buffer::new().u32(0, command).u32(4, VERSION).u16(8, domain)
+    Buffer::new().u32(0, command).u32(4, domctl_version()).u16(8, domain)
 }
 
 /// Makes the call; what it wrote is in the request.

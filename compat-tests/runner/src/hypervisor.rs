@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::places;
@@ -72,13 +73,15 @@ impl Hypervisor {
 }
 
 /// Which Xen is the mark.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, clap::ValueEnum)]
 pub enum Reference {
     /// Debian 12's.
     #[value(name = "4.17")]
+    #[serde(rename = "4.17")]
     Xen417,
     /// The one of the Debian after it.
     #[value(name = "4.20")]
+    #[serde(rename = "4.20")]
     Xen420,
 }
 

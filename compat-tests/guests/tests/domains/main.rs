@@ -21,6 +21,7 @@ use toolstack::{creation, domctl, info, request, simple};
 compat_guests::guest!(main);
 
 fn main() {
+    toolstack::as_asked();
     refusals();
     let first = lifeless();
     running(first);
@@ -43,11 +44,11 @@ fn refusals() {
         ("iommu-options", creation().u32(16 + 24, 1)),
         ("no-vcpus", creation().u32(16 + 28, 0)),
         ("vcpus", creation().u32(16 + 28, 8193)),
-        ("trace", creation().u32(16 + 48, 4096)),
-        ("pool", creation().u32(16 + 52, 7)),
-        ("emulation", creation().u32(16 + 56, 1)),
-        ("emulation-all", creation().u32(16 + 56, 0x7ff)),
-        ("misc", creation().u32(16 + 60, 2)),
+        ("trace", creation().u32(toolstack::late(48), 4096)),
+        ("pool", creation().u32(toolstack::late(52), 7)),
+        ("emulation", creation().u32(toolstack::late(56), 1)),
+        ("emulation-all", creation().u32(toolstack::late(56), 0x7ff)),
+        ("misc", creation().u32(toolstack::late(60), 2)),
         ("grant-version-0", creation().u32(16 + 44, 0)),
         ("grant-version-3", creation().u32(16 + 44, 3)),
         ("grants-0", creation().u32(16 + 36, 0)),

@@ -7,8 +7,10 @@ use compat_guests::hypercall::{call1, call2, call4};
 use compat_guests::memory::{DATA, entry, entry_address, page, write};
 use compat_guests::number::{self, memory as op};
 
-/// Interface version that requests name: that of Xen 4.17, until [`agree`] finds another.
+/// Interface version that requests name: that of Xen 4.17, until [`agree`] or [`as_asked`] finds another.
 static VERSION: AtomicU32 = AtomicU32::new(0x15);
+/// Interface version of Xen 4.20, whose createdomain has a word more.
+const LATER: u32 = 0x17;
 
 pub const CREATE: u32 = 1;
 pub const DESTROY: u32 = 2;
@@ -29,14 +31,26 @@ pub const FRAME_INFO: u32 = 61;
 pub type Request = Buffer<144>;
 
 /// Finds a version that the hypervisor takes: Xen 4.17's or 4.20's. What is asked for here has the same shape in both.
-#[allow(dead_code, reason = "the guest `domains` asks as Xen 4.17 has it")]
+#[allow(dead_code, reason = "the guest `domains` asks as it is told to")]
 pub fn agree() {
-    for version in [0x15, 0x17] {
+    for version in [0x15, LATER] {
         VERSION.store(version, Relaxed);
         if domctl(&mut request(INFO, 0)) == 0 {
             return;
         }
     }
+}
+
+/// Takes the version that the command line asks for.
+#[allow(dead_code, reason = "the others take what the hypervisor has")]
+pub fn as_asked() {
+    VERSION.store(compat_guests::control::domctl_version(), Relaxed);
+}
+
+/// Where a field of createdomain behind the grant tables' options is, by its place in Xen 4.17's.
+#[allow(dead_code, reason = "only `domains` sets such fields")]
+pub fn late(offset: usize) -> usize {
+    16 + offset + if VERSION.load(Relaxed) >= LATER { 4 } else { 0 }
 }
 
 /// A request for a domain, with its argument from byte 16 on.

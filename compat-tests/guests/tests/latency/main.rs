@@ -37,6 +37,7 @@ const SETTLING: u64 = 200_000_000;
 const LIMIT: u64 = 1_000_000_000;
 
 fn main() {
+    toolstack::as_asked();
     smp::operation(vcpu::STOP_PERIODIC_TIMER, 0, 0);
     memory::shared_info();
     let neighbours = [(); 3].map(|()| Guest::build_silently(Program::SPIN));

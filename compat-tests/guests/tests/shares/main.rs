@@ -27,6 +27,7 @@ const SPAN: u64 = 2_000_000_000;
 const SETTLING: u64 = 200_000_000;
 
 fn main() {
+    toolstack::as_asked();
     smp::operation(vcpu::STOP_PERIODIC_TIMER, 0, 0);
     memory::shared_info();
     let made = [(); 3].map(|()| Guest::build_silently(Program::SPIN));

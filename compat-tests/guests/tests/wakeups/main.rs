@@ -9,7 +9,7 @@ use compat_guests::events;
 use compat_guests::hypercall::call1;
 use compat_guests::number::{self, event, vcpu};
 use compat_guests::report::{check, result};
-use compat_guests::{memory, smp, start, time};
+use compat_guests::{control, memory, smp, start, time};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 compat_guests::guest!(main);
@@ -58,13 +58,12 @@ fn main() {
 /// Says where the sleeper may run.
 fn run_on(cpus: u64) -> i64 {
     const SET_AFFINITY: u32 = 9;
-    const VERSION: u32 = 0x15;
     const HARD: u32 = 1;
     let mut map = Buffer::<8>::new().u64(0, cpus);
     let place = map.address();
     let mut request = Buffer::<144>::new()
         .u32(0, SET_AFFINITY)
-        .u32(4, VERSION)
+        .u32(4, control::domctl_version())
         .u32(16, SLEEPER as u32)
         .u32(20, HARD)
         .u64(24, place)

@@ -26,6 +26,7 @@ struct Collector<'a> {
     scenarios: scenarios::Plan,
     xtf: Option<framework::Plan>,
     progress: Progress,
+    revision: String,
 }
 
 /// What both hypervisors are, by themselves.
@@ -38,6 +39,8 @@ struct Sides {
 
 /// Builds what is missing, runs, and compares.
 pub fn everything(options: &Options) -> Result<Outcome> {
+    // Now: the tree may move while the image that was built from it runs.
+    let revision = revision();
     let recorded = if options.fresh { Recorded::Ignore } else { Recorded::Use };
     // What was asked for and is not there is told before hours are spent on the rest.
     let scenarios = scenarios::Plan::of(&options.scenarios)?;
@@ -48,7 +51,7 @@ pub fn everything(options: &Options) -> Result<Outcome> {
     let steps = steps_of(options, &guests) + scenarios.steps() + xtf.as_ref().map_or(0, framework::Plan::steps);
     let reference = Hypervisor::from(options.reference);
     let progress = Progress::new(steps);
-    Collector { options, reference, recorded, guests, scenarios, xtf, progress }.collect()
+    Collector { options, reference, recorded, guests, scenarios, xtf, progress, revision }.collect()
 }
 
 /// Steps of everything but scenarios and XTF's tests.
@@ -138,7 +141,7 @@ impl Collector<'_> {
     }
 
     fn guests(&self) -> Result<(Vec<Conformance>, Vec<Cost>)> {
-        let allowed = compare::allowances()?;
+        let listed = compare::allowances(self.reference)?;
         let wish =
             Wish { recorded: self.recorded, show: Show::Nothing, reference: self.reference, ..Wish::of(Pace::Quick) };
         let run = |guest: &Guest, on| self.progress.step(&guest.name, on, || suite::answer(guest, on, &wish));
@@ -159,7 +162,7 @@ impl Collector<'_> {
                 let reference = reference.as_ref().map(|answer| &answer.report.costs);
                 costs.extend(cost_rows(guest, self.reference, reference, &other.report.costs, &ours.report.costs));
             }
-            rows.push(conformance(guest, &ours, reference.as_ref(), &allowed));
+            rows.push(conformance(guest, &ours, reference.as_ref().map(|answer| (self.reference, answer)), &listed));
         }
         Ok((rows, costs))
     }
@@ -176,16 +179,26 @@ impl Collector<'_> {
         };
         let output = Command::new(places::emulator()?).arg("--version").output()?;
         let emulator = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
-        let revision = Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(places::tree()).output();
-        let revision =
-            revision.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
         Ok(vec![
-            ("Xenolith".into(), revision),
+            ("Xenolith".into(), self.revision.clone()),
             ("answers compared with".into(), version(package_directory(self.reference))?),
             ("costs also compared with".into(), version(package_directory(other_xen(self.reference)))?),
             ("emulator".into(), emulator),
         ])
     }
+}
+
+/// The tree's commit, and whether it has changes on top; empty outside a repository.
+fn revision() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).current_dir(places::tree()).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    };
+    named(git(&["rev-parse", "--short", "HEAD"]), &git(&["status", "--porcelain"]))
+}
+
+fn named(commit: String, changes: &str) -> String {
+    if changes.is_empty() { commit } else { format!("{commit}, with changes that are not committed") }
 }
 
 const fn other_xen(reference: Hypervisor) -> Hypervisor {
@@ -223,31 +236,56 @@ fn cost_rows(guest: &Guest, reference: Hypervisor, marks: Option<&Costs>, other:
         .collect()
 }
 
-fn conformance(guest: &Guest, ours: &Answer, reference: Option<&Answer>, allowed: &[Allowance]) -> Conformance {
+fn conformance(
+    guest: &Guest,
+    ours: &Answer,
+    reference: Option<(Hypervisor, &Answer)>,
+    listed: &[Allowance],
+) -> Conformance {
     let verdict = |answer: &Answer| answer.report.verdict.clone().unwrap_or_else(|| "none".into());
     let answers = ours.report.values.len() + ours.report.tests.len();
     let mut row = Conformance {
         guest: guest.name.clone(),
         about: guest.recipe.about.clone(),
-        reference: reference.map(verdict),
+        reference: reference.map(|(_, answer)| verdict(answer)),
         xenolith: verdict(ours),
         same: answers,
         allowed: 0,
         reasons: BTreeMap::new(),
         differing: Vec::new(),
+        reference_fails: Vec::new(),
         complaints: ours.complaints.clone(),
     };
-    if let Some(reference) = reference {
-        if reference.report.verdict.is_none() {
-            row.complaints.insert(0, "Xen gave no answer to compare with".into());
+    if let Some((on, xen)) = reference {
+        if xen.report.verdict.is_none() {
+            row.complaints = suite::no_answer(on, row.complaints);
+            row.reference_fails.push("no verdict".into());
+            row.same = 0;
             return row;
         }
-        let all = compare::differences(&guest.name, &reference.report, &ours.report, &[]).len();
-        row.differing = compare::differences(&guest.name, &reference.report, &ours.report, allowed);
+        let (name, xen, ours_said) = (&guest.name, &xen.report, &ours.report);
+        row.reference_fails = compare::fails_alone(xen, ours_said).into_iter().map(str::to_owned).collect();
+        let allowed = compare::beside(on, name, xen, ours_said, listed);
+        let all = compare::differences(name, xen, ours_said, &[]).len();
+        row.differing = compare::differences(name, xen, ours_said, &allowed);
         row.allowed = all - row.differing.len();
-        row.reasons = compare::reasons(&guest.name, &reference.report, &ours.report, allowed);
+        row.reasons = compare::reasons(name, xen, ours_said, &allowed);
         row.same = answers.saturating_sub(all);
-        row.complaints = suite::own_failures(ours, &reference.report);
+        row.complaints = suite::own_failures(ours, xen);
+        if ours_said.verdict.is_some() {
+            row.complaints.extend(compare::dead(name, xen, ours_said, listed));
+        }
     }
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named;
+
+    #[test]
+    fn a_changed_tree_is_told() {
+        assert_eq!(named("abc".into(), ""), "abc");
+        assert!(named("abc".into(), " M Makefile").starts_with("abc, with changes"));
+    }
 }

@@ -77,6 +77,9 @@ fn summarise(outcome: &Outcome) -> Tally {
             println!("FAIL {}: {first}{}", row.guest, and_more(complaints.len()));
         }
     }
+    for row in outcome.conformance.iter().chain(&outcome.scenarios).filter(|row| !row.reference_fails.is_empty()) {
+        println!("the reference itself fails {}: {}", row.guest, row.reference_fails.join(", "));
+    }
     for row in outcome.xtf.iter().flatten() {
         let less = row.is_less().then(|| format!("{} on Xen, {} here", row.xen.word(), row.xenolith.word()));
         less.iter().for_each(|line| println!("FAIL XTF {}: {line}", row.name));

@@ -85,6 +85,8 @@ pub struct Conformance {
     pub reasons: BTreeMap<String, usize>,
     /// Answers that differ.
     pub differing: Vec<String>,
+    /// Judged properties that the reference itself fails and Xenolith does not.
+    pub reference_fails: Vec<String>,
     /// What else is wrong with Xenolith's run.
     pub complaints: Vec<String>,
 }

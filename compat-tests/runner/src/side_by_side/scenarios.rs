@@ -73,7 +73,7 @@ impl Plan {
     pub fn run(&self, reference: Reference, recorded: Recorded, progress: &Progress) -> Result<Seen> {
         let tools = if reference == Reference::Xen420 { "4.20" } else { "4.17" };
         let wish = Wish { choice: Choice { tools: tools.into(), ..Choice::default() }, recorded, show: Show::Nothing };
-        let allowed = compare::allowances()?;
+        let listed = compare::allowances(reference.into())?;
         let mut seen = Seen::default();
         for session in &self.sessions {
             let what = session.iter().map(|each| each.name.as_str()).collect::<Vec<_>>().join(" ");
@@ -82,7 +82,10 @@ impl Plan {
             let first = seen.rows.len();
             for scenario in session {
                 let (xen, ours) = (session::part(&xen.report, scenario), session::part(&ours.report, scenario));
-                seen.rows.push(row(scenario, &xen, &ours, &allowed));
+                let allowed = compare::beside(reference.into(), &scenario.name, &xen, &ours, &listed);
+                let fails = compare::fails_alone(&xen, &ours).into_iter().map(str::to_owned).collect();
+                let row = row(scenario, &xen, &ours, &allowed);
+                seen.rows.push(Conformance { reference_fails: fails, ..row });
                 seen.figures.extend(figures(scenario, &xen, &ours));
             }
             // What is wrong with the boot as a whole is told once.
@@ -120,6 +123,7 @@ fn row(scenario: &Scenario, xen: &Report, ours: &Report, allowed: &[Allowance]) 
         allowed: all - differing,
         reasons: compare::reasons(&scenario.name, xen, ours, allowed),
         differing: session::complaints(&scenario.name, xen, ours, allowed),
+        reference_fails: Vec::new(),
         complaints: Vec::new(),
     }
 }
@@ -134,6 +138,7 @@ fn of_journey(name: String, journey: &Journey, complaints: Vec<String>) -> Confo
         allowed: 0,
         reasons: BTreeMap::new(),
         differing: Vec::new(),
+        reference_fails: Vec::new(),
         complaints,
     }
 }

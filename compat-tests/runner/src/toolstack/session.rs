@@ -155,14 +155,16 @@ pub fn run_on(scenarios: &[Scenario], hypervisor: Hypervisor, wish: &Wish) -> Re
 
 /// Runs scenarios on both and compares.
 pub fn compare(scenarios: &[Scenario], wish: &Wish) -> Result<Tally> {
-    let allowed = compare::allowances()?;
+    let reference = wish.choice.reference()?;
+    let listed = compare::allowances(reference)?;
     let mut tally = Tally::default();
     for session in sessions(scenarios) {
-        let xen = answer(&session, wish.choice.reference()?, wish)?;
+        let xen = answer(&session, reference, wish)?;
         let ours = answer(&session, Hypervisor::Xenolith, wish)?;
         for scenario in &session {
             let (xen, ours) = (part(&xen.report, scenario), part(&ours.report, scenario));
             print!("{}", compare::figure_table(&xen, &ours));
+            let allowed = compare::beside(reference, &scenario.name, &xen, &ours, &listed);
             let complaints = complaints(&scenario.name, &xen, &ours, &allowed);
             settle(&format!("toolstack {}", scenario.name), &complaints, &mut tally);
         }
