@@ -154,6 +154,10 @@ impl<P: Platform> Ports<P> {
         self.with_word(port.notify().vcpu(), number, |word| word.load(SeqCst) & PENDING != 0) == Some(true)
     }
 
+    pub(crate) fn fifo_is_linked(&self, number: Number, port: &Port<P>) -> bool {
+        self.with_word(port.notify().vcpu(), number, |word| word.load(SeqCst) & LINKED != 0) == Some(true)
+    }
+
     pub(crate) fn fifo_is_masked(&self, number: Number, port: &Port<P>) -> bool {
         self.with_word(port.notify().vcpu(), number, |word| word.load(SeqCst) & MASKED != 0) == Some(true)
     }

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use abi::{DomainId, Errno, Pirq, Port as Number, Result, VcpuId, Virq};
 
-use crate::{Platform, Ports, port::Binding};
+use crate::{Platform, Ports, port::Binding, ports::EventAbi};
 
 /// What a port is bound to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +39,8 @@ pub struct PortWords {
     pub pending: bool,
     /// The guest holds events off.
     pub masked: bool,
+    /// Hangs in a queue, going by what the guest left there; always false with the 2-level ABI.
+    pub linked: bool,
     /// 0 (most urgent) to 15.
     pub priority: u32,
 }
@@ -70,9 +72,12 @@ impl<P: Platform> Ports<P> {
 
     /// What guest memory says about a port. Errors: `EINVAL` invalid port.
     pub fn port_words(&self, number: Number) -> Result<PortWords> {
-        let priority = self.valid_port(number)?.notify().priority();
+        let port = self.valid_port(number)?;
+        let priority = port.notify().priority();
+        let linked = self.event_abi() == EventAbi::Fifo && self.fifo_is_linked(number, port);
         // A port without events has none pending.
-        Ok(PortWords { pending: self.is_pending(number).unwrap_or(false), masked: self.is_masked(number)?, priority })
+        let pending = self.is_pending(number).unwrap_or(false);
+        Ok(PortWords { pending, masked: self.is_masked(number)?, linked, priority })
     }
 
     /// Ports in use, the hypervisor's included; 0 after teardown. For the audit.

@@ -5,10 +5,12 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use abi::{VcpuId, Virq};
+use event_channels::PortKind;
 
 use crate::{
     cpu::{self, Work, block},
     domain::{self, Domain, Kicked, Vcpu},
+    interrupt::device,
     memory::{heap, physical},
     sched::wake,
     serve::{Caller, crash},
@@ -23,6 +25,7 @@ pub fn pressed(key: u8) {
         b'q' => domains(),
         b'e' => event_channels(),
         b'g' => grants(),
+        b'i' => interrupts(),
         b'r' => run_queues(),
         b'm' | b'H' => memory(),
         b't' => time(),
@@ -38,6 +41,7 @@ fn help() {
         ('e', "dump evtchn info"),
         ('g', "print grant table usage"),
         ('h', "show this message"),
+        ('i', "dump interrupt bindings"),
         ('m', "memory info"),
         ('q', "dump domain (and guest debug) info"),
         ('r', "dump run queues"),
@@ -103,10 +107,14 @@ fn domains() {
 fn event_channels() {
     log::info!("'e' pressed -> dumping event-channel info");
     for domain in domain::all() {
-        log::info!("Event channel information for domain {}: {} ports in use", domain.id, domain.ports.ports_in_use());
+        let ports = &domain.ports;
+        let (in_use, lost) = (ports.ports_in_use(), ports.lost_events());
+        log::info!("Event channel information for domain {}: {in_use} ports in use, {lost} events lost", domain.id);
         for number in (1..4096).map(abi::Port) {
-            if let Ok(status) = domain.ports.describe(number) {
-                log::info!("    {number}: {status:?}");
+            if let (Ok(status), Ok(words)) = (domain.ports.describe(number), domain.ports.port_words(number))
+                && status.kind != PortKind::Closed
+            {
+                log::info!("    {number}: {status:?} {words:?}");
             }
         }
     }
@@ -129,16 +137,36 @@ fn grant_usage(domain: &Domain) {
     );
 }
 
+fn interrupts() {
+    log::info!("'i' pressed -> dumping interrupt bindings");
+    for irq in (0..device::irq_count()).map(device_interrupts::Irq) {
+        if let Some(standing) = device::standing(irq) {
+            log::info!("    IRQ{}: {standing:?}", irq.0);
+        }
+    }
+}
+
 fn run_queues() {
     log::info!("'r' pressed -> dumping run queues (now = {})", clock::now());
     for cpu in cpu::all().filter(|cpu| cpu.is_online()) {
-        log::info!("CPU{}: idle={} work={:#x}", cpu.index, cpu.idle.load(Relaxed), cpu.work.load(Relaxed));
+        log::info!(
+            "CPU{}: idle={} work={:#x}, timer set for {}, slice ends {}, first deadline {:?}",
+            cpu.index,
+            cpu.idle.load(Relaxed),
+            cpu.work.load(Relaxed),
+            cpu.next_deadline.load(Relaxed),
+            cpu.slice_end.load(Relaxed),
+            cpu.deadlines.lock().first(),
+        );
     }
     for vcpu in domain::all().flat_map(|domain| domain.vcpus()) {
         let time = vcpu.time.lock().info(clock::now());
         let index = vcpu.processor.load(Relaxed);
         let standing = cpu::by_index(index as usize).and_then(|cpu| cpu.queue.lock().describe(vcpu.entity));
         log::info!("  {vcpu:?}: CPU{index} {standing:?}, state {:?} times {:?}", time.state, time.time);
+        let time = vcpu.time.lock();
+        let (singleshot, periodic, poll) = (time.singleshot, time.periodic, time.poll);
+        log::info!("    timers: single {singleshot:?}, periodic {periodic:?}, poll {poll:?}; {:?}", time.watched);
     }
 }
 

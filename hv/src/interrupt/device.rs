@@ -462,3 +462,30 @@ pub fn give_back_message(irq: Irq) {
         interrupt.in_use.store(false, Release);
     }
 }
+
+/// How an interrupt that somebody has stands; printed for people who debug.
+#[derive(Debug)]
+#[expect(dead_code, reason = "printed")]
+pub struct Standing {
+    vector: u8,
+    guest: Option<(DomainId, Pirq)>,
+    awaits_end: bool,
+    is_held_back: bool,
+    /// APIC id.
+    destination: Option<u8>,
+    is_masked: Option<bool>,
+}
+
+/// How an interrupt stands; `None` if nobody has it.
+pub fn standing(irq: Irq) -> Option<Standing> {
+    let interrupt = get(irq).filter(|interrupt| interrupt.target() != Target::NOBODY)?;
+    let entry = io_apic::input_of(irq.0).filter(|_| is_line(irq)).and_then(|(input, _)| io_apic::entry(input));
+    Some(Standing {
+        vector: interrupt.vector.load(Acquire),
+        guest: interrupt.target().as_guest(),
+        awaits_end: interrupt.awaits_end.load(Acquire),
+        is_held_back: interrupt.rate.is_held_back(),
+        destination: entry.map_or_else(|| msi::destination(irq), |entry| Some(entry.destination())),
+        is_masked: entry.map(Redirection::is_masked),
+    })
+}

@@ -176,10 +176,15 @@ pub fn unmask(input: u32) {
     }
 }
 
+/// What an input's entry holds.
+pub fn entry(input: u32) -> Option<Redirection> {
+    let (controller, own) = controller_of(input)?;
+    controller.access.lock().entries.get(own as usize).copied()
+}
+
 /// Where an input's interrupts go.
 pub fn destination(input: u32) -> Option<u8> {
-    let (controller, own) = controller_of(input)?;
-    controller.access.lock().entries.get(own as usize).map(|entry| entry.destination())
+    entry(input).map(|entry| entry.destination())
 }
 
 /// Sends an input's interrupts to another CPU from now on.
