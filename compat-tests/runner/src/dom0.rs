@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::hypervisor::{Hypervisor, hex};
 use crate::kernel_images;
 use crate::places;
-use crate::qemu::{Icount, Machine};
+use crate::qemu::{Icount, Machine, linux_model};
 use crate::server;
 
 /// Bytes of the test disk and of the file that is fetched.
@@ -78,7 +78,7 @@ impl Choice {
             options: format!("com1=115200,8n1 console=com1 loglvl=all guest_loglvl=all {}", self.options),
             modules: vec![(kernel, line.trim_end().into()), (initrd(&self.kernel, tools)?, String::new())],
             machine: self.machine.clone(),
-            cpu: self.cpu.clone(),
+            cpu: linux_model(&self.cpu, self.cpus),
             cpus: self.cpus,
             memory: self.memory,
             icount: Icount::Off,

@@ -9,7 +9,7 @@ use super::images;
 use super::scenario::{self, Recipe, Scenario};
 use crate::hypervisor::Hypervisor;
 use crate::places;
-use crate::qemu::{Icount, Machine};
+use crate::qemu::{Icount, Machine, linux_model};
 
 /// Which tools, which kernel.
 #[derive(Clone, Debug, clap::Args)]
@@ -76,7 +76,7 @@ impl Choice {
                 (images::initial(&self.kernel, scenarios)?, String::new()),
             ],
             machine: "q35".into(),
-            cpu: recipe.cpu.clone().unwrap_or_else(|| self.cpu.clone()),
+            cpu: linux_model(recipe.cpu.as_deref().unwrap_or(&self.cpu), recipe.cpus),
             cpus: recipe.cpus,
             memory: recipe.memory,
             icount: if recipe.counted { Icount::WhileBusy } else { Icount::Off },
