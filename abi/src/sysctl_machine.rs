@@ -53,6 +53,30 @@ numbers! {
         RESET_CX = 0x23, "PMSTAT_reset_cxstat";
     }
 
+    /// What page_offline_op is to do with frames.
+    pub struct FrameCommand(u32) {
+        OFFLINE = 1, "sysctl_page_offline";
+        ONLINE = 2, "sysctl_page_online";
+        QUERY = 3, "sysctl_query_page_offline";
+    }
+
+    /// What became of a frame that was to leave.
+    pub struct FrameOutcome(u32) {
+        INVALID = 1 << 0, "PG_OFFLINE_INVALID";
+        OFFLINED = 1 << 1, "PG_OFFLINE_OFFLINED";
+        PENDING = 1 << 2, "PG_OFFLINE_PENDING";
+        FAILED = 1 << 3, "PG_OFFLINE_FAILED";
+        XEN_PAGE = 1 << 8, "PG_OFFLINE_XENPAGE";
+        NOT_RAM = 1 << 11, "PG_OFFLINE_NOT_CONV_RAM";
+        OWNED = 1 << 12, "PG_OFFLINE_OWNED";
+    }
+
+    /// How a frame is that is asked for.
+    pub struct FrameStatus(u32) {
+        OFFLINED = 1 << 1, "PG_OFFLINE_STATUS_OFFLINED";
+        PENDING = 1 << 3, "PG_OFFLINE_STATUS_OFFLINE_PENDING";
+    }
+
     /// What pm_op is to do.
     pub struct PowerCommand(u32) {
         GET_CPUFREQ_PARAMETERS = 0x11, "GET_CPUFREQ_PARA";
@@ -89,6 +113,10 @@ numbers! {
 }
 
 constants! {
+    /// Where the owner's number begins in an outcome.
+    pub const FRAME_OWNER_SHIFT: u32 = 16, "PG_OFFLINE_OWNER_SHIFT";
+    /// What coming back can come to.
+    pub const FRAME_ONLINED: u32 = 2, "PG_ONLINE_ONLINED";
     /// Kinds of power statistics, and of power commands.
     pub const POWER_CATEGORY: u32 = 0xf0, "PMSTAT_CATEGORY_MASK";
     /// Statistics of frequencies.
@@ -222,6 +250,20 @@ wire! {
         pub reserved: u32 = "",
         /// Free memory.
         pub bytes: u64 = "avail_bytes",
+    }
+
+    /// page_offline_op.
+    pub struct PageOffline = "struct xen_sysctl_page_offline_op", 24 {
+        /// What to do.
+        pub command: FrameCommand = "cmd",
+        /// The first frame.
+        pub first: u32 = "start",
+        /// The last one.
+        pub last: u32 = "end",
+        /// Padding.
+        pub reserved: u32 = "",
+        /// Where to write what came of each.
+        pub status: GuestHandle<u32> = "status",
     }
 
     /// cpu_hotplug.

@@ -34,6 +34,48 @@ pub struct FrameAllocator {
     free_map: Vec<u64>,
     free_frames: u64,
     frames: u64,
+    /// Frames that leave, once there was any.
+    held: Option<Held>,
+}
+
+/// Frames that are kept from being given out.
+pub struct Held {
+    /// Those that somebody has, and those that nobody has any more.
+    all: Bitset,
+    /// The latter.
+    gone: Bitset,
+}
+
+impl Held {
+    /// Room for frames `0..frames`. Errors: `ENOMEM`.
+    pub fn new(frames: u64) -> Result<Self> {
+        Ok(Self { all: Bitset::new(frames as usize)?, gone: Bitset::new(frames as usize)? })
+    }
+
+    fn of(&self, frame: Mfn) -> Hold {
+        match (self.all.contains(frame.0 as usize), self.gone.contains(frame.0 as usize)) {
+            (false, _) => Hold::None,
+            (true, false) => Hold::Pending,
+            (true, true) => Hold::Gone,
+        }
+    }
+
+    /// Whether it has a frame of a block.
+    fn has_any(&self, first: Mfn, order: Order) -> bool {
+        let end = first.0 + (1 << order.0);
+        self.all.highest_below(end as usize).is_some_and(|frame| frame as u64 >= first.0)
+    }
+}
+
+/// Whether a frame is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hold {
+    /// It is not.
+    None,
+    /// Somebody has it; it will be when it is given back.
+    Pending,
+    /// Nobody has it or gets it.
+    Gone,
 }
 
 impl FrameAllocator {
@@ -48,7 +90,7 @@ impl FrameAllocator {
         let mut free_map = Vec::new();
         free_map.try_reserve_exact(words).map_err(|_| Errno::ENOMEM)?;
         free_map.resize(words, 0);
-        Ok(Self { free_blocks, free_map, free_frames: 0, frames })
+        Ok(Self { free_blocks, free_map, free_frames: 0, frames, held: None })
     }
 
     /// Number of free frames.
@@ -133,6 +175,9 @@ impl FrameAllocator {
         if self.is_any_free(first, order) {
             return Err(Errno::EBUSY);
         }
+        if self.held.as_ref().is_some_and(|held| held.has_any(first, order)) {
+            return self.free_but_held(first, order);
+        }
         self.mark(first, order, |word, bits| *word |= bits);
         self.free_frames += 1 << order.0;
         let mut block = (first.0 >> order.0) as usize;
@@ -146,6 +191,81 @@ impl FrameAllocator {
             block /= 2;
         }
         Ok(())
+    }
+
+    /// The same for a block with frames that leave: they do, the others are given back by halves. Errors: `EBUSY` if one
+    /// left already.
+    #[cold]
+    fn free_but_held(&mut self, first: Mfn, order: Order) -> Result<()> {
+        let Some(half) = order.0.checked_sub(1).map(Order) else {
+            let held = self.held.as_mut().filter(|held| held.of(first) == Hold::Pending).ok_or(Errno::EBUSY)?;
+            held.gone.insert(first.0 as usize);
+            return Ok(());
+        };
+        self.free(first, half)?;
+        self.free(Mfn(first.0 + (1 << half.0)), half)
+    }
+
+    /// Whether [`Self::hold`] lacks room to note frames in.
+    pub fn lacks_room(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// Gives it room for all frames, if it has none.
+    pub fn give_room(&mut self, room: Held) {
+        self.held.get_or_insert(room);
+    }
+
+    /// Whether a frame is kept.
+    pub fn hold_of(&self, frame: Mfn) -> Hold {
+        self.held.as_ref().map_or(Hold::None, |held| held.of(frame))
+    }
+
+    /// Keeps a frame from being given out: at once if it is free, else when it is given back. Errors: `ENOMEM` without
+    /// room, `EINVAL` for a frame that there is not.
+    pub fn hold(&mut self, frame: Mfn) -> Result<Hold> {
+        if frame.0 >= self.frames {
+            return Err(Errno::EINVAL);
+        }
+        let was_free = self.is_free(frame);
+        let held = self.held.as_mut().ok_or(Errno::ENOMEM)?;
+        held.all.insert(frame.0 as usize);
+        if was_free {
+            held.gone.insert(frame.0 as usize);
+            self.take_free(frame);
+        }
+        Ok(self.hold_of(frame))
+    }
+
+    /// Takes one free frame out of the block that it is in.
+    fn take_free(&mut self, frame: Mfn) {
+        let block = |size: usize| (frame.0 >> size) as usize;
+        let Some(found) = self.free_blocks.iter().enumerate().position(|(size, set)| set.contains(block(size))) else {
+            return;
+        };
+        for (size, set) in self.free_blocks.iter_mut().enumerate().take(found + 1) {
+            if size == found {
+                set.remove(block(size));
+            } else {
+                set.insert(block(size) ^ 1);
+            }
+        }
+        self.mark(frame, Order(0), |word, bits| *word &= !bits);
+        self.free_frames -= 1;
+    }
+
+    /// Ends the keeping of a frame, which is free then if nobody has it. How it was.
+    pub fn release(&mut self, frame: Mfn) -> Hold {
+        let was = self.hold_of(frame);
+        if let Some(held) = &mut self.held {
+            held.all.remove(frame.0 as usize);
+            held.gone.remove(frame.0 as usize);
+        }
+        if was == Hold::Gone {
+            let returned = self.free(frame, Order(0));
+            debug_assert!(returned.is_ok(), "a frame that had left was free");
+        }
+        was
     }
 
     /// Whether the frame is free.

@@ -10,4 +10,4 @@ mod bitset;
 mod buddy;
 
 pub use bitset::Bitset;
-pub use buddy::{FrameAllocator, MAX_ORDER, Order};
+pub use buddy::{FrameAllocator, Held, Hold, MAX_ORDER, Order};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use abi::Mfn;
-use frame_allocator::{Bitset, FrameAllocator, Order};
+use abi::{Errno, Mfn};
+use frame_allocator::{Bitset, FrameAllocator, Held, Hold, Order};
 
 /// A small deterministic generator; the seed is in the test.
 struct Random(u64);
@@ -123,4 +123,63 @@ fn a_block_with_a_free_frame_in_it_is_not_taken_back() {
         }
     }
     assert_eq!(allocator.free_frames(), 1 << 12);
+}
+
+#[test]
+fn frames_that_are_held_leave_and_come_back() {
+    const FRAMES: u64 = 1000;
+    let mut random = Random(7);
+    let mut allocator = FrameAllocator::new(FRAMES).unwrap();
+    allocator.add_range(0..FRAMES).unwrap();
+    assert_eq!(allocator.hold(Mfn(1)), Err(Errno::ENOMEM), "no room yet");
+    allocator.give_room(Held::new(FRAMES).unwrap());
+    assert_eq!(allocator.hold(Mfn(FRAMES)), Err(Errno::EINVAL));
+    let mut taken: Vec<(u64, u8)> = Vec::new();
+    let (mut in_use, mut held): (BTreeSet<u64>, BTreeSet<u64>) = Default::default();
+    for _ in 0..30_000 {
+        let frame = random.next(FRAMES);
+        match random.next(8) {
+            0 => {
+                let expected = if in_use.contains(&frame) { Hold::Pending } else { Hold::Gone };
+                assert_eq!(allocator.hold(Mfn(frame)), Ok(expected));
+                held.insert(frame);
+            }
+            1 | 2 => {
+                let was = allocator.release(Mfn(frame));
+                let expected = if in_use.contains(&frame) { Hold::Pending } else { Hold::Gone };
+                assert_eq!(was, if held.remove(&frame) { expected } else { Hold::None });
+            }
+            3..6 => {
+                let order = random.next(6) as u8;
+                if let Ok(first) = allocator.allocate(Order(order), Mfn(u64::MAX)) {
+                    for frame in first.0..first.0 + (1 << order) {
+                        assert!(!held.contains(&frame), "a held frame was given out");
+                        assert!(in_use.insert(frame));
+                    }
+                    taken.push((first.0, order));
+                }
+            }
+            _ if !taken.is_empty() => {
+                let (first, order) = taken.swap_remove(random.next(taken.len() as u64) as usize);
+                allocator.free(Mfn(first), Order(order)).unwrap();
+                (first..first + (1 << order)).for_each(|frame| assert!(in_use.remove(&frame)));
+                assert!(allocator.free(Mfn(first), Order(0)).is_err(), "a second return must be refused");
+            }
+            _ => {}
+        }
+        let out = in_use.union(&held).count() as u64;
+        assert_eq!(allocator.free_frames(), FRAMES - out);
+        assert_eq!(
+            allocator.free_frames_in(0..FRAMES - 1),
+            FRAMES - 1 - in_use.union(&held).filter(|&&f| f != FRAMES - 1).count() as u64
+        );
+    }
+    for (first, order) in taken {
+        allocator.free(Mfn(first), Order(order)).unwrap();
+    }
+    for frame in held {
+        assert_eq!(allocator.release(Mfn(frame)), Hold::Gone);
+    }
+    assert_eq!(allocator.free_frames(), FRAMES);
+    assert_eq!(allocator.allocate(Order(9), Mfn(u64::MAX)), Ok(Mfn(0)), "merged again");
 }

@@ -8,9 +8,9 @@ use abi::domctl_vcpu::SchedulerId;
 use abi::physdev::PciDevice;
 use abi::sysctl::{SYSCTL_INTERFACE_VERSION, Sysctl, SysctlOperation as Op};
 use abi::sysctl_machine::{
-    AvailHeap, CpuHotplug, CpuInfo, CpuTopology, CpuTopologyInfo, DebugKeys, GetCpuInfo, HotplugOperation,
-    IdleStatistics, NO_CORE, NO_DEVICE, NO_NODE, NodeMemory, NumaInfo, PciTopologyInfo, PhysInfo, PowerCommand,
-    PowerOp, PowerStatistics, ReadConsole,
+    AvailHeap, CpuHotplug, CpuInfo, CpuTopology, CpuTopologyInfo, DebugKeys, FrameCommand, GetCpuInfo,
+    HotplugOperation, IdleStatistics, NO_CORE, NO_DEVICE, NO_NODE, NodeMemory, NumaInfo, PageOffline, PciTopologyInfo,
+    PhysInfo, PowerCommand, PowerOp, PowerStatistics, ReadConsole,
 };
 use abi::sysctl_scheduler::{CpupoolCommand, CpupoolOp, SystemSchedulerCommand, SystemSchedulerOp};
 use abi::{Errno, GuestHandle};
@@ -317,4 +317,27 @@ fn rate_limits_are_bounded() {
     ] {
         assert_eq!(errno(call(&mut host, Op::SCHEDULER_OP, &request)), expected);
     }
+}
+
+#[test]
+fn frames_leave_and_come_back_as_far_as_there_is_no_mistake() {
+    const UNTOUCHED: u32 = 0x0101_0101;
+    let mut host = Fake::new();
+    let mut ask = |command, first, last| {
+        let status = GuestHandle::new(BASE + ARRAY);
+        let asked = PageOffline { command: FrameCommand(command), first, last, reserved: 7, status };
+        host.memory.put(BASE + ARRAY, &[0x55_u32; 6]);
+        let reply = call(&mut host, Op::PAGE_OFFLINE_OP, &asked);
+        (reply.map_err(|_| errno(reply)), host.memory.get::<[u32; 6]>(BASE + ARRAY))
+    };
+    assert_eq!(ask(3, 5, 4), (Err(Errno::EINVAL), [0x55; 6]));
+    assert_eq!(ask(1, 8, 11), (Ok(0), [0x5_1004, 0x5_1004, 2, 2, 0x55, 0x55]));
+    assert_eq!(ask(3, 7, 11), (Ok(0), [0, 8, 8, 2, 2, 0x55]));
+    assert_eq!(ask(1, 18, 19), (Err(Errno::EINVAL), [0x808, UNTOUCHED, 0x55, 0x55, 0x55, 0x55]));
+    assert_eq!(ask(1, 20, 21), (Err(Errno::EPERM), [0x7FF2_0108, UNTOUCHED, 0x55, 0x55, 0x55, 0x55]));
+    assert_eq!(ask(2, 7, 11), (Ok(0), [0, 2, 2, 2, 2, 0x55]));
+    assert_eq!(ask(3, 62, 65), (Err(Errno::EINVAL), [0, 0, UNTOUCHED, UNTOUCHED, 0x55, 0x55]));
+    assert_eq!(ask(2, 64, 64), (Ok(0xFFFF_FFEA), [UNTOUCHED, 0x55, 0x55, 0x55, 0x55, 0x55]));
+    assert_eq!(ask(4, 20, 20), (Err(Errno::EINVAL), [UNTOUCHED, 0x55, 0x55, 0x55, 0x55, 0x55]));
+    assert_eq!(ask(1 << 29 | 3, 20, 20).0, Err(Errno::EINVAL));
 }

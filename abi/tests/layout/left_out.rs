@@ -100,8 +100,19 @@ const NUMBERS: ByHeader = &[
     ),
     (
         "sysctl.h",
-        &["PG_OFFLINE_*", "PG_ONLINE_*", "sysctl_page_*", "sysctl_query_page_offline"],
-        "taking broken pages away is not there",
+        &[
+            "PG_OFFLINE_AGAIN",
+            "PG_OFFLINE_STATUS_MASK",
+            "PG_OFFLINE_STATUS_ONLINE",
+            "PG_OFFLINE_STATUS_BROKEN",
+            "PG_OFFLINE_MISC_MASK",
+            "PG_OFFLINE_DOM0PAGE",
+            "PG_OFFLINE_ANONYMOUS",
+            "PG_OFFLINE_BROKEN",
+            "PG_ONLINE_FAILED",
+            "PG_ONLINE_BROKEN",
+        ],
+        "no frame is broken here, and each that is in use has an owner",
     ),
     (
         "sysctl.h",
@@ -185,7 +196,6 @@ const TYPES: ByHeader = &[
         "frequencies are dom0's",
     ),
     ("sysctl.h", &["struct xen_ondemand", "struct xen_userspace"], "frequencies are dom0's"),
-    ("sysctl.h", &["struct xen_sysctl_page_offline_op"], "taking broken pages away is not there"),
     (
         "sysctl.h",
         &["struct xen_sysctl_*_schedule", "struct xen_sysctl_sched_arinc653"],

@@ -4,9 +4,10 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use abi::{Errno, Mfn, Result};
-use frame_allocator::{FrameAllocator, Order};
+use abi::{DomainId, Errno, Mfn, Result};
+use frame_allocator::{FrameAllocator, Held, Hold, Order};
 use locks::{Level, Lock};
+use pv_mmu::FrameInfo;
 
 use super::{boot_frames::BootFrames, entry, frame_table, heap, layout, tables, window};
 use crate::{arch::control, interrupt::flush};
@@ -111,6 +112,46 @@ pub fn free_frames_in(range: core::ops::Range<u64>) -> u64 {
     match &*SOURCE.lock() {
         Source::Buddy(allocator) => allocator.free_frames_in(range),
         Source::Boot(_) | Source::None => 0,
+    }
+}
+
+/// Whether a frame is kept from being given out.
+pub fn hold_of(frame: Mfn) -> Hold {
+    match &*SOURCE.lock() {
+        Source::Buddy(allocator) => allocator.hold_of(frame),
+        Source::Boot(_) | Source::None => Hold::None,
+    }
+}
+
+/// Keeps a frame from being given out; its owner if it has one, who keeps it until it is given back. Errors: `EPERM` for
+/// the hypervisor's own, `ENOMEM`.
+pub fn hold(frame: Mfn) -> Result<Option<DomainId>> {
+    let lacks_room = |source: &Source| matches!(source, Source::Buddy(allocator) if allocator.lacks_room());
+    // The heap takes its frames here too, so not under the lock.
+    let room = if lacks_room(&SOURCE.lock()) { Some(Held::new(frame_table::limit().0)?) } else { None };
+    let Source::Buddy(allocator) = &mut *SOURCE.lock() else { return Err(Errno::EPERM) };
+    if let Some(room) = room {
+        allocator.give_room(room);
+    }
+    let owner = frame_table::frames().get(frame).and_then(owner_of);
+    if owner.is_none() && !allocator.is_free(frame) && allocator.hold_of(frame) != Hold::Gone {
+        return Err(Errno::EPERM);
+    }
+    Ok(if allocator.hold(frame)? == Hold::Pending { owner } else { None })
+}
+
+/// Who has a frame: a domain, or the hypervisor where everybody may look.
+fn owner_of(info: &FrameInfo) -> Option<DomainId> {
+    let reference = info.reference();
+    let is_own = reference.is_xen_heap() && reference.owner() != DomainId::XEN;
+    (reference.count() != 0 && reference.owner() != DomainId::IO && !is_own).then_some(reference.owner())
+}
+
+/// Ends that; how it was.
+pub fn release(frame: Mfn) -> Hold {
+    match &mut *SOURCE.lock() {
+        Source::Buddy(allocator) => allocator.release(frame),
+        Source::Boot(_) | Source::None => Hold::None,
     }
 }
 

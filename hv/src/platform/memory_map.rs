@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use abi::{Errno, Result, memory::E820Entry};
+use abi::{Errno, Mfn, Result, memory::E820Entry};
 use spin::Once;
 
 use super::firmware;
@@ -44,6 +44,16 @@ pub fn remember(regions: &[Region]) {
 /// An entry of the map; `None` beyond the last. The firmware's tables have been read before the first call.
 pub fn entry(index: u32) -> Option<E820Entry> {
     COMPLETE.try_call_once(complete).ok()?.get(index as usize).copied()
+}
+
+/// Whether a frame lies in what the firmware calls usable, whoever has it.
+pub fn is_usable(frame: Mfn) -> bool {
+    const USABLE: u32 = 1;
+    let covers = |entry: &E820Entry| {
+        let end = entry.start().saturating_add(entry.bytes());
+        entry.kind == USABLE && (entry.start().div_ceil(4096)..end / 4096).contains(&frame.0)
+    };
+    COMPLETE.try_call_once(complete).is_ok_and(|entries| entries.iter().any(covers))
 }
 
 impl FirmwareMap {

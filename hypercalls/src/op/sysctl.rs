@@ -7,6 +7,7 @@ mod console;
 mod domains;
 mod hotplug;
 mod machine;
+mod offline;
 mod policy;
 mod pool;
 mod power;
@@ -21,6 +22,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 pub use self::console::ConsoleRing;
 pub use self::machine::{MachineFacts, MachineHost};
+pub use self::offline::{FrameHold, FrameHoldHost};
 pub use self::pool::{PoolFacts, PoolHost};
 pub use self::power::IdleLimit;
 pub use self::topology::CpuPlace;
@@ -73,12 +75,28 @@ impl Request {
 
 /// What the operations ask of the hypervisor.
 pub trait SysctlHost:
-    ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost + CpuHost + Accountable
+    ConsoleRing
+    + MachineHost
+    + PoolHost
+    + LifecycleHost
+    + InformationHost
+    + CpuPolicyHost
+    + CpuHost
+    + FrameHoldHost
+    + Accountable
 {
 }
 
 impl<H> SysctlHost for H where
-    H: ConsoleRing + MachineHost + PoolHost + LifecycleHost + InformationHost + CpuPolicyHost + CpuHost + Accountable
+    H: ConsoleRing
+        + MachineHost
+        + PoolHost
+        + LifecycleHost
+        + InformationHost
+        + CpuPolicyHost
+        + CpuHost
+        + FrameHoldHost
+        + Accountable
 {
 }
 
@@ -95,6 +113,9 @@ where
         let request = Request { authority: authority::control_domain(host)?, sysctl, handle: argument };
         if request.sysctl.command == SysctlOperation::CPU_HOTPLUG {
             return hotplug::cpu(host, &request);
+        }
+        if request.sysctl.command == SysctlOperation::PAGE_OFFLINE_OP {
+            return offline::frames(host, &request);
         }
         route(host, &request)?;
         Ok(0)
@@ -142,7 +163,7 @@ fn psr_allocation(request: &Request) -> Result<()> {
 pub const ROWS: &[Row] = rows!(SysctlOperation {
     works: READCONSOLE PHYSINFO SCHED_ID DEBUG_KEYS GETCPUINFO AVAILHEAP GET_PMSTAT PM_OP CPU_HOTPLUG CPUTOPOINFO
         NUMAINFO PCITOPOINFO CPUPOOL_OP SCHEDULER_OP GET_CPU_LEVELLING_CAPS GETDOMAININFOLIST GET_CPU_FEATURESET
-        GET_CPU_POLICY;
+        GET_CPU_POLICY PAGE_OFFLINE_OP;
     (absent "no trace buffers"): TBUF_OP;
     (absent "no performance counters"): PERFC_OP;
     (absent "no lock profile"): LOCKPROF_OP;
@@ -150,5 +171,4 @@ pub const ROWS: &[Row] = rows!(SysctlOperation {
     (absent "the CPU's caches are not divided"): PSR_CMT_OP PSR_ALLOC;
     (absent "no live patching"): LIVEPATCH_OP;
     (absent "Arm's"): DT_OVERLAY;
-    (missing "no frame can be kept from coming back to the allocator"): PAGE_OFFLINE_OP;
 });

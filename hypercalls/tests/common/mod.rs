@@ -64,6 +64,7 @@ pub struct Fake {
     pub frames: Frames,
     pub ring: Ring,
     pub idle_limits: [u32; 2],
+    pub held: std::collections::BTreeMap<u64, hypercalls::op::sysctl::FrameHold>,
     pub domain_map: Vec<abi::memory::E820Entry>,
     pub machine_map: Vec<abi::memory::E820Entry>,
     /// On whose behalf calls worked, in order.
@@ -101,6 +102,7 @@ impl Fake {
             frames: Frames::new(),
             ring: Ring::default(),
             idle_limits: [1, u32::MAX],
+            held: Default::default(),
             behalves: Vec::new(),
             domain_map: Vec::new(),
             machine_map: vec![

@@ -1,10 +1,12 @@
 //! The machine of the fake host as the toolstack sees it.
 
-use abi::{Errno, Result};
+use abi::{DomainId, Errno, Mfn, Result};
 use hypercalls::authority::{ControlDomain, Target};
 use hypercalls::op::hypfs::{Parameter, ParameterHost, ParameterText};
 use hypercalls::op::physdev::PciAddress;
-use hypercalls::op::sysctl::{ConsoleRing, CpuPlace, IdleLimit, MachineFacts, MachineHost, PoolFacts, PoolHost};
+use hypercalls::op::sysctl::{
+    ConsoleRing, CpuPlace, FrameHold, FrameHoldHost, IdleLimit, MachineFacts, MachineHost, PoolFacts, PoolHost,
+};
 
 use super::Fake;
 
@@ -79,6 +81,28 @@ impl MachineHost for Fake {
     }
     fn set_idle_limit(&mut self, _authority: ControlDomain, which: IdleLimit, state: u32) {
         self.idle_limits[which as usize] = state;
+    }
+}
+
+/// 64 frames: of 16 each those at 0 to 3 are no memory, 4 is the hypervisor's, the lower half of the rest domain 5's.
+impl FrameHoldHost for Fake {
+    fn frame_is_memory(&self, frame: Mfn) -> Option<bool> {
+        (frame.0 < 64).then_some(frame.0 % 16 > 3)
+    }
+    fn frame_hold(&self, frame: Mfn) -> FrameHold {
+        self.held.get(&frame.0).copied().unwrap_or(FrameHold::Free)
+    }
+    fn hold_frame(&mut self, _authority: ControlDomain, frame: Mfn) -> Result<Option<DomainId>> {
+        let (owner, hold) = match frame.0 % 16 {
+            4 => return Err(Errno::EPERM),
+            5..10 => (Some(DomainId(5)), FrameHold::Pending),
+            _ => (None, FrameHold::Gone),
+        };
+        self.held.insert(frame.0, hold);
+        Ok(owner)
+    }
+    fn return_frame(&mut self, _authority: ControlDomain, frame: Mfn) -> FrameHold {
+        self.held.remove(&frame.0).unwrap_or(FrameHold::Free)
     }
 }
 

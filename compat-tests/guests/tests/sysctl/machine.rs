@@ -1,4 +1,4 @@
-//! physinfo, getcpuinfo, availheap, topologies, cpu_hotplug, page_offline, counters.
+//! physinfo, getcpuinfo, availheap, topologies, cpu_hotplug, counters.
 
 use compat_guests::buffer::Buffer;
 use compat_guests::control::{make, sysctl};
@@ -203,33 +203,6 @@ fn counters() {
         result(format_args!("tbuf.{operation}"), make(&mut request));
         for offset in (12..40).step_by(4) {
             value_at(format_args!("tbuf.{operation}.{offset}"), request.get_u32(offset).into());
-        }
-    }
-    offline();
-}
-
-fn offline() {
-    for (command, start, end) in [
-        (0u32, 0u32, 0u32),
-        (1, 0, 0),
-        (2, 0, 0),
-        (3, 0, 0),
-        (4, 0, 0),
-        (3, 5, 4),
-        (3, 0x7fff_0000, 0x7fff_0000),
-        (1, 0x7fff_0000, 0x7fff_0000),
-        (2, 0x7fff_0000, 0x7fff_0000),
-        (3, 0x200, 0x202),
-    ] {
-        let mut status = Buffer::<64>::filled(0x55);
-        let mut request = sysctl(14).u32(8, command).u32(12, start).u32(16, end).u64(24, status.address());
-        // Frames 0 to 2 of a live machine are left alone.
-        if command == 1 && start == 0 {
-            continue;
-        }
-        result(format_args!("offline.{command}.{start:x}.{end:x}"), make(&mut request));
-        for offset in [0, 4, 8] {
-            value_at(format_args!("offline.{command}.{start:x}.{end:x}.{offset}"), status.get_u32(offset).into());
         }
     }
 }

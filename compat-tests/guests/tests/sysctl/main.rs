@@ -13,6 +13,7 @@ use compat_guests::{memory, number};
 mod console;
 mod domains;
 mod machine;
+mod offline;
 mod policy;
 mod power;
 
@@ -26,6 +27,7 @@ fn main() {
     domains::all();
     policy::all();
     power::all();
+    offline::all();
 }
 
 /// Versions, addresses and numbers.

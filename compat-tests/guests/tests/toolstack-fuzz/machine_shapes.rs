@@ -28,7 +28,7 @@ pub const SYSCTLS: &[Shape] = &[
     shape(10, &[Among(8, &[0x11, 0x12, 0x13, 0x21, 0x22, 0x23, 0, 0x31]), Cpu(12), Word(16), List(24, Noise)]),
     shape(11, &[Among(8, &[1, 1, 0, 2, 8192, 0xffff_ffff]), Among(12, &[0, 1, 2, 3, 4])]),
     shape(12, &[Among(8, &[0x11, 0x12, 0x13, 0x14, 0x21, 0x22, 0x24, 0x25, 0x26, 0x27, 0]), Cpu(12), Word(16)]),
-    shape(14, &[Among(8, &[0, 4, 77]), Word(12), Word(16), List(24, Noise)]),
+    shape(14, &[Among(8, &[0, 2, 3, 3, 4, 77]), Word(12), Word(16), List(24, Noise)]),
     shape(15, &[Below(8, 4), Count(12), List(32, Noise)]),
     shape(16, &[Count(8), List(16, Noise)]),
     shape(17, &[Count(8), List(16, Noise), List(24, Noise)]),

@@ -2,6 +2,7 @@
 
 mod console;
 mod machine;
+mod offline;
 mod parameters;
 mod pools;
 mod topology;
