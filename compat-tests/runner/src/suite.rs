@@ -56,6 +56,8 @@ pub enum Recorded {
     Use,
     /// Run Xen again.
     Ignore,
+    /// Use them, and those that an interrupted run left of this very build of ours.
+    Resume,
 }
 
 /// How much to print.
@@ -85,8 +87,7 @@ pub fn answer(guest: &Guest, hypervisor: Hypervisor, wish: &Wish) -> Result<Answ
     let arguments = wish.arguments.as_deref().unwrap_or_else(|| guest.arguments(wish.pace));
     let machine = as_release(wish.reference, guest, guest.machine(hypervisor, arguments)?);
     let key = answers::key(&machine)?;
-    let may_be_recorded = hypervisor.is_reference() && wish.recorded == Recorded::Use;
-    if may_be_recorded && let Some(found) = answers::load(&key)? {
+    if let Some(found) = answers::load(hypervisor, wish.recorded, &key)? {
         return Ok(found);
     }
     let run = machine.run(&guest.name, wish.limit.unwrap_or_else(|| guest.limit(wish.pace)), "VERDICT")?;
@@ -102,9 +103,7 @@ pub fn answer(guest: &Guest, hypervisor: Hypervisor, wish: &Wish) -> Result<Answ
         println!("  last lines of {}:\n{}", run.log_file.display(), run.tail(TAIL));
     }
     let answer = Answer { report, complaints };
-    if hypervisor.is_reference() && answer.report.verdict.is_some() {
-        answers::store(&key, &answer)?;
-    }
+    answers::store(hypervisor, wish.recorded, &key, &answer)?;
     Ok(answer)
 }
 

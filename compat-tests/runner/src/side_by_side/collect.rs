@@ -41,7 +41,11 @@ struct Sides {
 pub fn everything(options: &Options) -> Result<Outcome> {
     // Now: the tree may move while the image that was built from it runs.
     let revision = revision();
-    let recorded = if options.fresh { Recorded::Ignore } else { Recorded::Use };
+    let recorded = match (options.fresh, options.resume) {
+        (true, _) => Recorded::Ignore,
+        (false, true) => Recorded::Resume,
+        (false, false) => Recorded::Use,
+    };
     // What was asked for and is not there is told before hours are spent on the rest.
     let scenarios = scenarios::Plan::of(&options.scenarios)?;
     let xtf = options.xtf.as_deref().map(|checkout| framework::Plan::of(checkout, recorded)).transpose()?;
@@ -93,6 +97,7 @@ impl Collector<'_> {
             work,
             images: sides.images,
             mitigations: sides.mitigations,
+            steps: self.progress.steps(),
             parts: self.progress.finish(),
         })
     }

@@ -23,6 +23,9 @@ pub struct Options {
     /// Run the Xens even if their answers are recorded.
     #[arg(long)]
     pub fresh: bool,
+    /// Keeps what is done, and goes on with what an interrupted run with this option left of the very same build.
+    #[arg(long, conflicts_with = "fresh")]
+    pub resume: bool,
     /// Leave out the boots of Debian's kernel.
     #[arg(long)]
     pub no_boots: bool,

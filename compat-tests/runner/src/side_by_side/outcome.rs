@@ -42,9 +42,11 @@ pub struct Outcome {
     pub mitigations: Vec<Mitigation>,
     /// How long the comparison took.
     pub parts: Vec<Part>,
+    /// How long each of its steps took; next to nothing where a recorded answer stood for a run.
+    pub steps: Vec<Part>,
 }
 
-/// A part of the comparison.
+/// A part of the comparison, or a step of one.
 #[derive(Clone, Debug, Serialize)]
 pub struct Part {
     /// Which.

@@ -297,6 +297,7 @@ mod tests {
                 xenolith: Verdict::Skip,
             }]),
             parts: vec![Part { name: on("boots"), seconds: 2.0 }],
+            steps: Vec::new(),
             costs: vec![Cost {
                 guest: "cost".into(),
                 name: "null".into(),

@@ -9,10 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::outcome::Part;
 use crate::hypervisor::Hypervisor;
 
-/// A bar on the terminal; where there is none, a line a part.
+/// A bar on the terminal; where there is none, a line a part and step.
 pub struct Progress {
     bar: ProgressBar,
     parts: RefCell<Vec<Part>>,
+    steps: RefCell<Vec<Part>>,
 }
 
 impl Progress {
@@ -23,7 +24,7 @@ impl Progress {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(500));
-        Self { bar, parts: RefCell::default() }
+        Self { bar, parts: RefCell::default(), steps: RefCell::default() }
     }
 
     /// A part of the comparison; how long it took is kept.
@@ -39,8 +40,15 @@ impl Progress {
 
     /// One step of the bar.
     pub fn step<T>(&self, what: &str, on: Hypervisor, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.bar.set_message(format!("{what} on {}", on.title()));
+        let name = format!("{what} on {}", on.title());
+        self.bar.set_message(name.clone());
+        let started = Instant::now();
         let done = work();
+        let seconds = started.elapsed().as_secs_f64();
+        if self.bar.is_hidden() {
+            eprintln!("  {name}: {seconds:.0} s");
+        }
+        self.steps.borrow_mut().push(Part { name, seconds });
         self.bar.inc(1);
         done
     }
@@ -49,6 +57,11 @@ impl Progress {
     pub fn ended(&self, what: &str, on: Hypervisor) {
         self.bar.set_message(format!("after {what} on {}", on.title()));
         self.bar.inc(1);
+    }
+
+    /// How long each step took.
+    pub fn steps(&self) -> Vec<Part> {
+        self.steps.borrow().clone()
     }
 
     /// Takes the bar away; gives back how long each part took.

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::boot::{self, Choice, results_port};
 use super::scenario::{self, Recipe, Scenario};
 use super::session::{AROUND, ENDS, TAIL, read};
-use crate::hypervisor::Hypervisor;
+use crate::answers;
+use crate::hypervisor::{Hypervisor, hex};
 use crate::monitor::Reason;
 use crate::places;
 use crate::suite::settle;
@@ -97,6 +99,10 @@ fn hypervisor(stop: Stop, choice: &Choice) -> Result<Hypervisor> {
     }
 }
 
+fn stops(route: &[Stop], choice: &Choice) -> Result<Vec<Hypervisor>> {
+    route.iter().map(|stop| hypervisor(*stop, choice)).collect()
+}
+
 /// One machine of a journey.
 struct Leg<'a> {
     journey: &'a Journey,
@@ -112,9 +118,36 @@ struct Leg<'a> {
 impl Journey {
     /// Takes one of its routes; gives back what that is called and what went wrong.
     pub fn take(&self, route: &[Stop], choice: &Choice) -> Result<(String, Vec<String>)> {
-        let stops: Vec<Hypervisor> = route.iter().map(|stop| hypervisor(*stop, choice)).collect::<Result<_>>()?;
-        let names: Vec<&str> = stops.iter().map(|stop| stop.name()).collect();
-        Ok((format!("journey {} {}", self.name, names.join(" to ")), self.make(&stops, choice)?))
+        Ok((self.title(route, choice)?, self.make(&stops(route, choice)?, choice)?))
+    }
+
+    /// What one of its routes is called.
+    pub fn title(&self, route: &[Stop], choice: &Choice) -> Result<String> {
+        let names: Vec<&str> = stops(route, choice)?.iter().map(|stop| stop.name()).collect();
+        Ok(format!("journey {} {}", self.name, names.join(" to ")))
+    }
+
+    /// What a run of this route is recorded under: all that went into it.
+    pub fn key(&self, route: &[Stop], choice: &Choice) -> Result<String> {
+        let keys: Vec<String> = self
+            .legs(&stops(route, choice)?, choice, Path::new(""))
+            .iter()
+            .map(|leg| answers::key(&leg.alone()?))
+            .collect::<Result<_>>()?;
+        Ok(format!("journey-{}", hex(&Sha256::digest(keys.concat()))))
+    }
+
+    fn legs<'a>(&'a self, stops: &[Hypervisor], choice: &'a Choice, disk: &'a Path) -> Vec<Leg<'a>> {
+        let of = stops.len();
+        let leg = |(index, hypervisor): (usize, &Hypervisor)| Leg {
+            journey: self,
+            choice,
+            hypervisor: *hypervisor,
+            number: index + 1,
+            of,
+            disk,
+        };
+        stops.iter().enumerate().map(leg).collect()
     }
 
     /// One route; gives back what went wrong.
@@ -122,15 +155,7 @@ impl Journey {
         let disk = places::logs()?.join(format!("journey-{}.disk", self.name));
         let _ = std::fs::remove_file(&disk);
         std::fs::File::create(&disk)?.set_len(DISK)?;
-        let leg = |(index, hypervisor): (usize, &Hypervisor)| Leg {
-            journey: self,
-            choice,
-            hypervisor: *hypervisor,
-            number: index + 1,
-            of: stops.len(),
-            disk: &disk,
-        };
-        let legs: Vec<Leg> = stops.iter().enumerate().map(leg).collect();
+        let legs = self.legs(stops, choice, &disk);
         let complaints = match self.recipe.machines {
             Machines::InTurn => in_turn(&legs)?,
             Machines::Joined => joined(&legs)?,
@@ -193,7 +218,8 @@ impl Leg<'_> {
         Ok(complaints)
     }
 
-    fn machine(&self) -> Result<crate::qemu::Machine> {
+    /// The machine without what joins it with the others.
+    fn alone(&self) -> Result<crate::qemu::Machine> {
         let recipe = Recipe { limit: self.journey.recipe.limit, ..scenario::for_a_shell()? };
         let scenario =
             Scenario { name: self.journey.name.clone(), recipe: recipe.clone(), script: self.journey.script.clone() };
@@ -201,6 +227,11 @@ impl Leg<'_> {
         if let Some((_, line)) = machine.modules.first_mut() {
             *line += &format!(" leg={} legs={}", self.number, self.of);
         }
+        Ok(machine)
+    }
+
+    fn machine(&self) -> Result<crate::qemu::Machine> {
+        let mut machine = self.alone()?;
         let shared = match self.journey.recipe.machines {
             Machines::InTurn => "",
             // Both have it open at once; what keeps them apart is that the guest is in one place only.
