@@ -86,7 +86,8 @@ impl Plan {
                 let allowed = compare::beside(reference.into(), &scenario.name, &xen, &ours, &listed);
                 let fails = compare::fails_alone(&xen, &ours).into_iter().map(str::to_owned).collect();
                 let row = row(scenario, &xen, &ours, &allowed);
-                seen.rows.push(Conformance { reference_fails: fails, ..row });
+                let complaints = session::dead(&scenario.name, &xen, &ours, &listed);
+                seen.rows.push(Conformance { reference_fails: fails, complaints, ..row });
                 seen.figures.extend(figures(scenario, &xen, &ours));
             }
             // What is wrong with the boot as a whole is told once.

@@ -8,6 +8,7 @@ use super::boot::{Choice, results_port};
 use super::scenario::Scenario;
 use crate::answers::{self, Answer};
 use crate::compare::{self, Allowance};
+use crate::guest;
 use crate::hypervisor::Hypervisor;
 use crate::monitor::Reason;
 use crate::places;
@@ -162,7 +163,8 @@ pub fn compare(scenarios: &[Scenario], wish: &Wish) -> Result<Tally> {
             let (xen, ours) = (part(&xen.report, scenario), part(&ours.report, scenario));
             print!("{}", compare::figure_table(&xen, &ours));
             let allowed = compare::beside(reference, &scenario.name, &xen, &ours, &listed);
-            let complaints = complaints(&scenario.name, &xen, &ours, &allowed);
+            let mut complaints = complaints(&scenario.name, &xen, &ours, &allowed);
+            complaints.extend(dead(&scenario.name, &xen, &ours, &listed));
             settle(&format!("toolstack {}", scenario.name), &complaints, &mut tally);
         }
         settle_session(&session, &ours, &mut tally);
@@ -180,6 +182,14 @@ pub fn complaints(name: &str, xen: &Report, ours: &Report, allowed: &[Allowance]
         complaints.insert(0, "did not run to its end".into());
     }
     complaints
+}
+
+/// Entries of the lists that cover nothing, where both sides ran to their ends. An entry under a name that a test guest has
+/// too may be the guest's.
+pub fn dead(name: &str, xen: &Report, ours: &Report, listed: &[Allowance]) -> Vec<String> {
+    let whole = [xen, ours].iter().all(|report| report.tests.contains_key(ENDS));
+    let is_guest = guest::all().is_ok_and(|guests| guests.iter().any(|guest| guest.name == name));
+    if whole && !is_guest { compare::dead(name, xen, ours, listed) } else { Vec::new() }
 }
 
 /// What belongs to the boot and to none of its scenarios.
