@@ -31,6 +31,7 @@ run-small: build runner
 test: setup
 	@scripts/test.sh quick
 
+test-full: export TOOLS := 4.17 4.20
 test-full: setup
 	@scripts/test.sh full
 

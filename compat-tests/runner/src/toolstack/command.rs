@@ -83,12 +83,26 @@ impl Command {
 /// How often `make test-full` creates and destroys a guest.
 const ROUNDS: u32 = 500;
 
+/// The next Debian's tools, and the scenarios that `make test-full` runs with them too: what xl does with one guest, and
+/// what it says of mistakes.
+const LATER_TOOLS: &str = "4.20";
+const WITH_LATER_TOOLS: [&str; 9] =
+    ["smoke", "xl-info", "xl-list", "create-destroy", "save-restore", "scheduler", "disk", "network", "bad-configs"];
+
+/// The same on both hypervisors with the later tools, and the Xen that they belong to.
+fn with_later_tools() -> Result<Tally> {
+    let choice = Choice { tools: LATER_TOOLS.into(), ..Choice::default() };
+    let wish = Wish { choice, recorded: Recorded::Use, show: Show::Failures };
+    session::compare(&scenario::named(&WITH_LATER_TOOLS.map(str::to_owned))?, &wish)
+}
+
 /// The scenarios of `make test` or `make test-full`.
 pub fn suite(pace: Pace) -> Result<Tally> {
     let choice = Choice { rounds: (pace == Pace::Full).then_some(ROUNDS), ..Choice::default() };
     let wish = Wish { choice, recorded: Recorded::Use, show: Show::Failures };
     let mut tally = session::compare(&scenario::of_pace(pace)?, &wish)?;
     if pace == Pace::Full {
+        tally.add(with_later_tools()?);
         tally.add(journey::run(&journey::named(&[])?, &wish.choice)?);
     }
     Ok(tally)
