@@ -211,9 +211,14 @@ impl FrameAllocator {
         self.held.is_none()
     }
 
-    /// Gives it room for all frames, if it has none.
-    pub fn give_room(&mut self, room: Held) {
-        self.held.get_or_insert(room);
+    /// Gives it room for all frames; handed back if it has some, to be dropped where its memory may come back to here.
+    #[must_use]
+    pub fn give_room(&mut self, room: Held) -> Option<Held> {
+        if self.held.is_some() {
+            return Some(room);
+        }
+        self.held = Some(room);
+        None
     }
 
     /// Whether a frame is kept.

@@ -132,7 +132,8 @@ fn frames_that_are_held_leave_and_come_back() {
     let mut allocator = FrameAllocator::new(FRAMES).unwrap();
     allocator.add_range(0..FRAMES).unwrap();
     assert_eq!(allocator.hold(Mfn(1)), Err(Errno::ENOMEM), "no room yet");
-    allocator.give_room(Held::new(FRAMES).unwrap());
+    assert!(allocator.give_room(Held::new(FRAMES).unwrap()).is_none());
+    assert!(allocator.give_room(Held::new(FRAMES).unwrap()).is_some(), "handed back to who came second");
     assert_eq!(allocator.hold(Mfn(FRAMES)), Err(Errno::EINVAL));
     let mut taken: Vec<(u64, u8)> = Vec::new();
     let (mut in_use, mut held): (BTreeSet<u64>, BTreeSet<u64>) = Default::default();

@@ -127,12 +127,21 @@ pub fn hold_of(frame: Mfn) -> Hold {
 /// the hypervisor's own, `ENOMEM`.
 pub fn hold(frame: Mfn) -> Result<Option<DomainId>> {
     let lacks_room = |source: &Source| matches!(source, Source::Buddy(allocator) if allocator.lacks_room());
-    // The heap takes its frames here too, so not under the lock.
+    // The heap takes its frames here too and gives them back, so neither is done under the lock: two CPUs may both find
+    // that there is no room, and the second one's is left over.
     let room = if lacks_room(&SOURCE.lock()) { Some(Held::new(frame_table::limit().0)?) } else { None };
-    let Source::Buddy(allocator) = &mut *SOURCE.lock() else { return Err(Errno::EPERM) };
-    if let Some(room) = room {
-        allocator.give_room(room);
-    }
+    let (held, left_over) = match &mut *SOURCE.lock() {
+        Source::Buddy(allocator) => {
+            let left_over = room.and_then(|room| allocator.give_room(room));
+            (hold_in(allocator, frame), left_over)
+        }
+        Source::Boot(_) | Source::None => (Err(Errno::EPERM), room),
+    };
+    drop(left_over);
+    held
+}
+
+fn hold_in(allocator: &mut FrameAllocator, frame: Mfn) -> Result<Option<DomainId>> {
     let owner = frame_table::frames().get(frame).and_then(owner_of);
     if owner.is_none() && !allocator.is_free(frame) && allocator.hold_of(frame) != Hold::Gone {
         return Err(Errno::EPERM);

@@ -1,4 +1,6 @@
 //! Frames that leave the machine's memory and come back. Source: Xen public header `sysctl.h` (`page_offline`).
+//!
+//! Lock: the free frames' own, inside `memory::physical`, one frame at a time; an owner may change between two looks.
 
 use abi::{DomainId, Mfn, Result};
 use frame_allocator::Hold;
