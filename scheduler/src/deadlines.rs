@@ -2,25 +2,28 @@
 //!
 //! A deadline in here may be earlier than the entity's next one, never later: whoever takes it out looks at the timers
 //! themselves and puts the entity back with what is next. So timers that are set to later moments, stopped, or moved to
-//! another CPU cost nothing here. Nothing is allocated but by [`Deadlines::reserve`].
+//! another CPU cost nothing here. Nothing is allocated but by [`Deadlines::with_room`]: room that grew with the entities would
+//! outlive them, in the midst of memory that others have given back.
 
 use crate::entity::{EntityId, is_before};
 use crate::heap::Heap;
 use alloc::collections::TryReserveError;
 
 /// Entities by their next deadline, nanoseconds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Deadlines {
     heap: Heap,
 }
 
 impl Deadlines {
-    /// Makes room for entities with numbers below `capacity`.
+    /// None yet, with room for entities with numbers below `capacity`.
     ///
     /// # Errors
-    /// If there is no memory; all is then as it was.
-    pub fn reserve(&mut self, capacity: u32) -> Result<(), TryReserveError> {
-        self.heap.reserve(capacity as usize)
+    /// If there is no memory.
+    pub fn with_room(capacity: u32) -> Result<Self, TryReserveError> {
+        let mut heap = Heap::default();
+        heap.reserve(capacity as usize)?;
+        Ok(Self { heap })
     }
 
     /// Sees to it that `id` is taken out by `deadline`; whether that is now the first of all deadlines.

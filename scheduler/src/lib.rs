@@ -1,7 +1,8 @@
 //! Who runs next: one run queue for each CPU, weights, caps, wake-up preemption, affinity and migration.
 //!
 //! Pure logic on plain data; `hv` keeps every [`Queue`] behind a lock of its own and calls in with the time. Nothing
-//! here allocates except [`Queue::reserve`], [`Entity::new`] and [`CapPool::new`], which run when a vCPU is created.
+//! here allocates except [`Queue::reserve`] and [`Deadlines::with_room`], which run when a CPU is found, and [`Entity::new`]
+//! and [`CapPool::new`], which run when a vCPU is created.
 //!
 //! An entity (one vCPU) is a value with one owner: a queue, or whoever is moving it between two. Entities share a CPU in
 //! proportion to their weights: each has a virtual time, which passes more slowly the heavier it is, and the one that is

@@ -102,7 +102,8 @@ impl Queue {
         }
     }
 
-    /// Makes room for entities with numbers below `capacity`; to be called for every queue before one is created.
+    /// Makes room for entities with numbers below `capacity`; to be called for every queue before one is created,
+    /// once: room is not given back.
     ///
     /// # Errors
     /// If the heap has no room; the queue is then as it was.

@@ -18,8 +18,7 @@ impl Random {
 fn agrees_with_a_model() {
     const ENTITIES: u32 = 50;
     let mut random = Random(11);
-    let mut deadlines = Deadlines::default();
-    deadlines.reserve(ENTITIES).unwrap();
+    let mut deadlines = Deadlines::with_room(ENTITIES).unwrap();
     let mut model: BTreeMap<u32, u64> = BTreeMap::new();
     let mut now = 0;
     for _ in 0..50_000 {
@@ -53,12 +52,10 @@ fn agrees_with_a_model() {
 
 #[test]
 fn numbers_without_room_are_left_out() {
-    let mut deadlines = Deadlines::default();
-    deadlines.reserve(4).unwrap();
+    let mut deadlines = Deadlines::with_room(4).unwrap();
     assert!(!deadlines.bring_forward(EntityId(4), 7));
     assert_eq!(deadlines.first(), None);
-    deadlines.reserve(8).unwrap();
-    assert!(deadlines.bring_forward(EntityId(4), 7));
+    assert!(deadlines.bring_forward(EntityId(3), 7));
     assert_eq!(deadlines.take_due(6), None);
-    assert_eq!(deadlines.take_due(7), Some(EntityId(4)));
+    assert_eq!(deadlines.take_due(7), Some(EntityId(3)));
 }

@@ -9,13 +9,16 @@ use core::sync::atomic::{
 };
 
 use abi::{Errno, Mfn, Result};
-use locks::{Level, Lock};
+use locks::Lock;
 use pv_mmu::DropQueue;
 use scheduler::{Deadlines, Queue};
 use spin::Once;
 
 use super::block;
-use crate::{arch::descriptors::TaskState, sched::queue};
+use crate::{
+    arch::descriptors::TaskState,
+    sched::{queue, timers},
+};
 
 /// Most CPUs that are used; the width of affinity masks.
 pub const MAX_CPUS: usize = 64;
@@ -100,6 +103,7 @@ impl Cpu {
         let index = COUNT.load(Relaxed);
         let slot = CPUS.get(index).ok_or(Errno::ENOSPC)?;
         let queue = queue::create(index)?;
+        let deadlines = timers::create()?;
         let cpu = slot.call_once(|| Cpu {
             index,
             apic_id,
@@ -117,7 +121,7 @@ impl Cpu {
             root: AtomicU64::new(0),
             idle: AtomicBool::new(false),
             queue,
-            deadlines: Lock::new(Level::Timers, Deadlines::default()),
+            deadlines,
             drops: DropQueue::new(),
             next_deadline: AtomicU64::new(u64::MAX),
             slice_end: AtomicU64::new(u64::MAX),

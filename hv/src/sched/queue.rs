@@ -37,7 +37,6 @@ pub fn create(index: usize) -> Result<Lock<Queue>> {
 
 /// Takes a new vCPU in, blocked, on the CPU its `processor` names if it may run there. Errors: `ENOSPC`, `ENOMEM`.
 pub fn add(vcpu: &'static Vcpu) -> Result<()> {
-    timers::make_room(vcpu.entity)?;
     entities::publish(vcpu);
     pools::admit(vcpu, |affinity| attach(vcpu, affinity))
 }

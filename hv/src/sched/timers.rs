@@ -1,12 +1,12 @@
 //! What happens at a given time: slices, vCPUs' timers, watchdogs.
 //!
 //! A vCPU's timers are looked after by the CPU on which they were set last, wherever the vCPU is: `watched`, under the
-//! vCPU's own lock, says which and by when. That CPU's [`scheduler::Deadlines`] has the vCPU with that deadline or an
+//! vCPU's own lock, says which and by when. That CPU's [`Deadlines`] has the vCPU with that deadline or an
 //! earlier one; what it has of vCPUs that others look after by now is dropped when it comes up. So a timer interrupt costs
 //! what is due on its CPU, however many domains there are. Watchdogs are the boot CPU's.
 //!
 //! The local APIC is programmed for the earliest deadline known. Setting a later one leaves it alone: it then fires early
-//! once, and finds the right moment. Locks: [`locks::Level::Timers`] of a vCPU, of a CPU's deadlines; one at a time.
+//! once, and finds the right moment. Locks: [`Level::Timers`] of a vCPU, of a CPU's deadlines; one at a time.
 
 use core::sync::atomic::{
     AtomicU64,
@@ -14,7 +14,8 @@ use core::sync::atomic::{
 };
 
 use abi::{Errno, Result, Virq, sched::ShutdownReason, vcpu::Runstate};
-use scheduler::EntityId;
+use locks::{Level, Lock};
+use scheduler::Deadlines;
 
 use super::{entities, wake};
 use crate::{
@@ -34,8 +35,6 @@ const NEVER: u64 = u64::MAX;
 const BOOT_CPU: usize = 0;
 /// The first deadline of any domain's watchdogs, or earlier.
 static WATCHDOG_DUE: AtomicU64 = AtomicU64::new(NEVER);
-/// vCPUs for which room is made at a time.
-const ROOM_STEP: u32 = 64;
 
 /// Makes sure that this CPU wakes up for `deadline`, nanoseconds of system time.
 pub fn arm(deadline: u64) {
@@ -69,10 +68,11 @@ pub fn bring_slice_forward(target: &'static Cpu, deadline: u64) {
     }
 }
 
-/// Makes room on all CPUs for the timers of a new vCPU. Errors: `ENOMEM`.
-pub fn make_room(id: EntityId) -> Result<()> {
-    let capacity = (id.0 + 1).next_multiple_of(ROOM_STEP);
-    cpu::all().try_for_each(|cpu| cpu.deadlines.lock().reserve(capacity).map_err(|_| Errno::ENOMEM))
+/// The deadlines of a new CPU, with room for every vCPU that there can be: it stays as it is, whatever domains come and go.
+/// Errors: `ENOMEM`.
+pub fn create() -> Result<Lock<Deadlines>> {
+    let deadlines = Deadlines::with_room(entities::CAPACITY).map_err(|_| Errno::ENOMEM)?;
+    Ok(Lock::new(Level::Timers, deadlines))
 }
 
 /// Changes the timers of `vcpu`; this CPU looks after them from now on.
