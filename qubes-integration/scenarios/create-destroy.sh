@@ -3,16 +3,29 @@
 rounds=$(parameter rounds)
 rounds=${rounds:-20}
 config one
-free() { xl info free_memory; }
+# Pages: xl tells MiB only. What the hypervisor frees when its CPUs have let go of a domain may come a moment after xl ends.
+free() {
+    PYTHONPATH=$(xen_directory)/lib/python python3 -c \
+        'from xen.lowlevel import xc; print(xc.xc().physinfo()["free_memory"] // 4)'
+}
+is_back() {
+    now=$(free)
+    [ "$now" = "$before" ]
+}
 xl create -p one.cfg > /dev/null && xl destroy one
+sleep 2
 before=$(free)
-kept=0 round=0
+kept=0 round=0 left=
 while [ $round -lt $rounds ]; do
     round=$((round + 1))
     xl create -p one.cfg > out 2>&1 || value "create-$round" "$(tail -n 1 out)"
     xl destroy one || value "destroy-$round" failed
-    [ "$(free)" = "$before" ] && kept=$((kept + 1))
+    if wait_for 5 is_back; then
+        kept=$((kept + 1))
+    else
+        left="$left, $((before - now)) pages fewer after $round"
+    fi
 done
-[ $kept = $rounds ]
-verdict memory-back "$kept of $rounds rounds"
+[ -n "$before" ] && [ $kept = $rounds ]
+verdict memory-back "$kept of $rounds rounds$left"
 domains | lines list
