@@ -102,6 +102,8 @@ numbers! {
 constants! {
     /// What every request must carry.
     pub const PLATFORM_INTERFACE_VERSION: u32 = 0x0300_0001, "XENPF_INTERFACE_VERSION";
+    /// Flag of microcode_update2: whatever version the CPU has.
+    pub const MICROCODE_FORCE: u32 = 1, "XENPF_UCODE_FORCE @4.20";
     /// Flag of enter_acpi_sleep: the values are for the extended registers.
     pub const ACPI_SLEEP_EXTENDED: u32 = 1, "XENPF_ACPI_SLEEP_EXTENDED";
     /// Out flag of EFI get_time.
@@ -199,6 +201,16 @@ wire! {
         pub length: u32 = "length",
         /// Padding.
         pub reserved: u32 = "",
+    }
+
+    /// Argument of microcode_update2. Came with Xen 4.20.
+    pub struct MicrocodeUpdate2 = "struct xenpf_microcode_update2 @4.20", 16 {
+        /// [`MICROCODE_FORCE`].
+        pub flags: u32 = "flags",
+        /// Bytes of the blob.
+        pub length: u32 = "length",
+        /// The blob.
+        pub data: GuestHandle<u8> = "data",
     }
 
     /// Argument of platform_quirk.

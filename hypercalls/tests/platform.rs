@@ -8,13 +8,13 @@ use abi::hvm::{HvmOperation, HvmParam, HvmParamArgument};
 use abi::mca::{MCA_INTERFACE_VERSION, Mca, McaOperation};
 use abi::platform::{
     AddMemtype, CoreParking, CoreParkingCommand, CpuHotadd, CpuOnline, DelMemtype, EnterAcpiSleep, FirmwareInfo,
-    FirmwareInfoType, MemHotadd, PLATFORM_INTERFACE_VERSION, PcpuFlags, PcpuInfo, PcpuVersion, PlatformOp,
-    PlatformOperation as Op, PlatformQuirk, PlatformQuirkArgument, ReadMemtype, ResourceCommand, ResourceEntry,
-    ResourceOp, Settime32, Settime64, SymbolData,
+    FirmwareInfoType, MICROCODE_FORCE, MemHotadd, MicrocodeUpdate2, PLATFORM_INTERFACE_VERSION, PcpuFlags, PcpuInfo,
+    PcpuVersion, PlatformOp, PlatformOperation as Op, PlatformQuirk, PlatformQuirkArgument, ReadMemtype,
+    ResourceCommand, ResourceEntry, ResourceOp, Settime32, Settime64, SymbolData,
 };
 use abi::platform_power::{PowerInfoType, SetProcessorPminfo};
 use abi::sysctl::Sysctl;
-use abi::{DomainId, Errno};
+use abi::{DomainId, Errno, GuestHandle};
 use common::{BASE, Fake, at, errno, nowhere};
 use hypercalls::op::platform::platform;
 use hypercalls::op::{absent, domctl, machine_check, sysctl};
@@ -219,7 +219,15 @@ fn other_operations() {
     let quirk = PlatformQuirkArgument { quirk: PlatformQuirk::NO_IRQ_BALANCING };
     assert_eq!(call(&mut host, Op::PLATFORM_QUIRK, &quirk), Ok(0));
     assert_eq!(errno(call(&mut host, Op::MICROCODE_UPDATE, &0u8)), Errno::EINVAL);
-    for number in [49, 52, 53, 64, 65, 66] {
+    let blob = |flags, data| MicrocodeUpdate2 { flags, length: 12, data: GuestHandle::new(data) };
+    for (flags, data) in [(0, BASE + 0x800), (MICROCODE_FORCE, BASE + 0x800), (2, BASE + 0x800), (0, 1 << 63)] {
+        assert_eq!(
+            errno(call(&mut host, Op::MICROCODE_UPDATE2, &blob(flags, data))),
+            Errno::EINVAL,
+            "{flags} {data:x}"
+        );
+    }
+    for number in [49, 52, 53, 64, 65] {
         assert_eq!(errno(call(&mut host, Op(number), &0u8)), Errno::ENOSYS, "{number}");
     }
 }

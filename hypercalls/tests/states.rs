@@ -106,7 +106,7 @@ fn physdev() {
 #[test]
 fn platform() {
     let absent = |number| match number {
-        35 | 59 => error(Errno::EINVAL),
+        35 | 59 | 66 => error(Errno::EINVAL),
         58 => error(Errno::ENOSPC),
         61 => Ok(0),
         _ => error(Errno::ENOSYS),

@@ -7,8 +7,8 @@ mod cpu;
 mod power;
 
 use abi::platform::{
-    AddMemtype, DelMemtype, FirmwareInfo, FirmwareInfoType, MemHotadd, MicrocodeUpdate, PLATFORM_INTERFACE_VERSION,
-    PlatformOp, PlatformOperation, PlatformQuirk, PlatformQuirkArgument, ReadMemtype, Settime32, Settime64, SymbolData,
+    AddMemtype, DelMemtype, FirmwareInfo, FirmwareInfoType, MemHotadd, PLATFORM_INTERFACE_VERSION, PlatformOp,
+    PlatformOperation, PlatformQuirk, PlatformQuirkArgument, ReadMemtype, Settime32, Settime64, SymbolData,
 };
 use abi::{Errno, GuestHandle, Mfn, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -127,11 +127,8 @@ where
             (answer.mfn, answer.count, answer.kind) = (range.first, range.count, range.kind);
             request.answer(host, &answer)?;
         }
-        PlatformOperation::MICROCODE_UPDATE => {
-            // As on a processor that Xen has no loader for.
-            let _: MicrocodeUpdate = request.argument()?;
-            return Err(Errno::EINVAL.into());
-        }
+        // As on a processor that Xen has no loader for: whatever flags and blob are, and nobody reads the blob.
+        PlatformOperation::MICROCODE_UPDATE | PlatformOperation::MICROCODE_UPDATE2 => return Err(Errno::EINVAL.into()),
         PlatformOperation::PLATFORM_QUIRK => {
             let quirk: PlatformQuirkArgument = request.argument()?;
             host.platform_quirk(request.authority, quirk.quirk)?;
@@ -211,11 +208,11 @@ fn symbol<H: PlatformHost + GuestMemory>(host: &mut H, request: &Request) -> Res
 pub const ROWS: &[Row] = rows!(PlatformOperation {
     works: SETTIME32 SETTIME64 ADD_MEMTYPE DEL_MEMTYPE READ_MEMTYPE PLATFORM_QUIRK GET_CPU_VERSION FIRMWARE_INFO
         ENTER_ACPI_SLEEP GET_CPUINFO CPU_ONLINE CPU_OFFLINE CORE_PARKING GET_SYMBOL;
-    (absent "no microcode loader for this processor"): MICROCODE_UPDATE;
+    (absent "no microcode loader for this processor"): MICROCODE_UPDATE MICROCODE_UPDATE2;
     (absent "booted without EFI"): EFI_RUNTIME_CALL;
     (absent "only with cpufreq=dom0-kernel"): CHANGE_FREQ GETIDLETIME;
     (absent "cpufreq and C-states off (cpufreq=none)"): SET_PROCESSOR_PMINFO;
     (absent "reads the TSC; all other registers are refused, as by Xen on every CPU model of QEMU"): RESOURCE_OP;
-    (absent "not in Xen 4.17"): GET_DOM0_CONSOLE GET_UCODE_REVISION MICROCODE_UPDATE2;
+    (absent "not in Xen 4.17"): GET_DOM0_CONSOLE GET_UCODE_REVISION;
     (absent "no room for processors and memory that were not there at boot"): CPU_HOTADD MEM_HOTADD;
 });
