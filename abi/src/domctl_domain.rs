@@ -65,6 +65,14 @@ numbers! {
     }
 }
 
+impl FrameKind {
+    /// Whether it is a page table of some level, pinned or not.
+    pub const fn is_table(self) -> bool {
+        let level = FrameKind(self.0 & !FrameKind::PINNED_TABLE.0);
+        matches!(level, FrameKind::L1_TABLE | FrameKind::L2_TABLE | FrameKind::L3_TABLE | FrameKind::L4_TABLE)
+    }
+}
+
 constants! {
     /// `nr_online_vcpus` has no counterpart: the highest vCPU id of a domain without vCPUs.
     pub const NO_VCPUS: u32 = u32::MAX, "XEN_INVALID_MAX_VCPU_ID";

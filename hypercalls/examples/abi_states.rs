@@ -57,7 +57,7 @@ fn main() {
 
 fn report(call: Call, operation: &str, state: State) {
     let (state, why) = match state {
-        State::Works => ("works", ""),
+        State::Works(how) => ("works", how),
         State::Absent(why) => ("absent", why),
         State::Missing(why) => ("missing", why),
     };

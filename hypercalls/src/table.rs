@@ -6,8 +6,8 @@
 /// How an operation answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// As Xen does.
-    Works,
+    /// As Xen does; the text, mostly none, says what is conservative about it.
+    Works(&'static str),
     /// As a Xen built or booted without the feature; the text says which.
     Absent(&'static str),
     /// Not yet; the text says what is left to do.
@@ -25,11 +25,14 @@ pub struct Row {
     pub state: State,
 }
 
-/// Rows of one family: groups of constants of an `abi` number type behind `works`, `(absent "why")` or
-/// `(missing "why")`.
+/// Rows of one family: groups of constants of an `abi` number type behind `works`, `(works "how")`,
+/// `(absent "why")` or `(missing "why")`.
 macro_rules! rows {
     (@state works) => {
-        $crate::table::State::Works
+        $crate::table::State::Works("")
+    };
+    (@state (works $how:literal)) => {
+        $crate::table::State::Works($how)
     };
     (@state (absent $why:literal)) => {
         $crate::table::State::Absent($why)

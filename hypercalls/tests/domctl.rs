@@ -5,8 +5,9 @@ mod common;
 
 use abi::domctl::{Domctl, DomctlOperation as Op};
 use abi::domctl_domain::{
-    Bitmap, CreateDomain, CreateDomain17, CreateFlags, DomainInfo, GsiAction, GsiPermission, IomemPermission,
-    IoportPermission, MaxVcpus, NodeAffinity, PageFrameInfo, SetCacheColors, ShadowOp, ShadowOperation,
+    Bitmap, CreateDomain, CreateDomain17, CreateFlags, DomainInfo, FrameKind, GsiAction, GsiPermission,
+    IomemPermission, IoportPermission, MaxVcpus, NodeAffinity, PageFrameInfo, SetCacheColors, ShadowOp,
+    ShadowOperation,
 };
 use abi::domctl_vcpu::{
     AffinityFlags, CpuPolicy, ExtendedState, SchedulerCommand, SchedulerId, SchedulerOp, SchedulerShare, VcpuAffinity,
@@ -16,7 +17,7 @@ use abi::xen_x86::{ArchDomainConfig, CpuidLeaf, EmulationFlags, VcpuGuestContext
 use abi::{DomainId, Errno, GuestHandle, Mfn, VcpuId};
 use common::{BASE, Fake, at, errno, hypervisor, preempted};
 use hypercalls::behalf::Behalf;
-use hypercalls::op::domctl::domctl;
+use hypercalls::op::domctl::{DirtyLog, domctl};
 use hypercalls::outcome::Reply;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
@@ -205,20 +206,44 @@ fn contexts_are_checked_and_vcpus_must_be_there() {
 #[test]
 fn frame_kinds_replace_numbers() {
     let mut host = Fake::new();
-    let numbers: [u64; 40] = std::array::from_fn(|index| index as u64);
+    let numbers: [u64; 16] = std::array::from_fn(|index| index as u64);
     host.memory.put(BASE + ELSEWHERE, &numbers);
-    let argument = PageFrameInfo { count: 40, array: at(ELSEWHERE) };
+    let argument = PageFrameInfo { count: 16, array: at(ELSEWHERE) };
     assert_eq!(ask(&mut host, 5, Op::GETPAGEFRAMEINFO3, &argument), Ok(0));
-    let kinds = host.memory.get::<[u64; 40]>(BASE + ELSEWHERE);
-    assert!((0..).zip(kinds).all(|(index, kind)| kind == 0x1000_0000 + index));
+    let kinds = host.memory.get::<[u64; 16]>(BASE + ELSEWHERE);
+    assert!((0..).zip(kinds).all(|(index, kind)| kind == index << 28));
     let many = PageFrameInfo { count: 1025, array: at(ELSEWHERE) };
     assert_eq!(errno(ask(&mut host, 5, Op::GETPAGEFRAMEINFO3, &many)), Errno::E2BIG);
 }
 
 #[test]
-fn every_page_counts_as_changed() {
-    for budget in [None, Some(0)] {
+fn tables_of_a_domain_that_runs_are_not_sent() {
+    let kinds_of = |log| {
         let mut host = Fake::new();
+        host.dirty_log = log;
+        let numbers: [u64; 16] = std::array::from_fn(|index| index as u64);
+        host.memory.put(BASE + ELSEWHERE, &numbers);
+        let argument = PageFrameInfo { count: 16, array: at(ELSEWHERE) };
+        assert_eq!(ask(&mut host, 5, Op::GETPAGEFRAMEINFO3, &argument), Ok(0));
+        host.memory.get::<[u64; 16]>(BASE + ELSEWHERE)
+    };
+    let stopped = kinds_of(Some(DirtyLog { pages: 1020, runs: false }));
+    assert_eq!(stopped, kinds_of(None));
+    for (number, kind) in kinds_of(Some(DirtyLog { pages: 1020, runs: true })).into_iter().enumerate() {
+        // Tables of level 1 to 4, and the same pinned.
+        let is_table = (1..=4).contains(&(number & 7));
+        assert_eq!(kind, if is_table { u64::from(FrameKind::INVALID.0) } else { stopped[number] }, "{number}");
+    }
+}
+
+#[test]
+fn every_page_counts_as_changed() {
+    let mut host = Fake::new();
+    let peek = ShadowOp { operation: ShadowOperation::PEEK, pages: 4096, ..ShadowOp::default() };
+    assert_eq!(errno(ask(&mut host, 5, Op::SHADOW_OP, &peek)), Errno::EINVAL, "nothing is noted");
+    for (budget, runs, counted) in [(None, false, 1020), (Some(0), false, 1020), (None, true, 0), (Some(0), true, 0)] {
+        let mut host = Fake::new();
+        host.dirty_log = Some(DirtyLog { pages: 1020, runs });
         host.memory.put(BASE + ELSEWHERE, &[0_u8; 256]);
         let clean =
             ShadowOp { operation: ShadowOperation::CLEAN, bitmap: at(ELSEWHERE), pages: 4096, ..ShadowOp::default() };
@@ -232,7 +257,7 @@ fn every_page_counts_as_changed() {
         }
         assert_eq!(rounds > 0, budget.is_some());
         let told: ShadowOp = answer(&host);
-        assert_eq!((told.pages, told.statistics.dirty, told.reserved), (1020, 1020, 0));
+        assert_eq!((told.pages, told.statistics.dirty, told.reserved), (1020, counted, 0));
         let bytes = host.memory.get::<[u8; 256]>(BASE + ELSEWHERE);
         assert!(bytes[..127].iter().all(|&byte| byte == 0xFF));
         assert_eq!((bytes[127], bytes[128]), (0x0F, 0));

@@ -42,7 +42,7 @@ fn reports_about_strangers_are_refused() {
 
 #[test]
 fn reports_are_read_strictly() {
-    assert_eq!(parse("29 0 works\n").unwrap().get(&(29, Some(0))), Some(&State::Works));
+    assert_eq!(parse("29 0 works\n").unwrap().get(&(29, Some(0))), Some(&State::Works(String::new())));
     for bad in ["29 0 fine\n", "29 0\n", "x 0 works\n", "29 y works\n", "29 0 works\n29 0 missing\n"] {
         assert!(parse(bad).is_err(), "{bad:?}");
     }
@@ -54,7 +54,7 @@ fn what_the_dispatcher_does_not_route_is_missing() {
     let dispatcher =
         "match number {\n    Call::SCHED_OP => sched(),\n    // Call::MEMORY_OP => memory(),\n    _ => no(),\n}\n";
     distrust_unrouted(&mut states, &Source::parse(dispatcher));
-    assert_eq!(states[&(29, Some(0))], State::Works);
+    assert_eq!(states[&(29, Some(0))], State::Works(String::new()));
     assert!(matches!(states[&(27, Some(1))], State::Absent(_)), "what is absent needs no handler");
     for key in [(12, Some(11)), (0, None)] {
         assert!(matches!(states[&key], State::Missing(_)), "{key:?}");

@@ -21,7 +21,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 pub use self::context::{EntryCallbacks, VcpuPresence, VcpuStateHost};
 pub use self::information::InformationHost;
 pub use self::lifecycle::{Debugging, GrantLimits, LifecycleHost, WantedDomain};
-pub use self::memory::DomainMemoryHost;
+pub use self::memory::{DirtyLog, DomainMemoryHost};
 pub use self::placement::{Affinity, AffinityWish, PinOverride, PlacementHost, Share};
 pub use self::policy::{CpuPolicyHost, PolicyFault, PolicyOf};
 pub use self::registers::{Components, VcpuRegistersHost};
@@ -256,12 +256,16 @@ fn cache_division(request: &Request) -> Result<()> {
 
 /// What each operation is here.
 pub const ROWS: &[Row] = rows!(DomctlOperation {
-    works: CREATEDOMAIN DESTROYDOMAIN PAUSEDOMAIN UNPAUSEDOMAIN GETDOMAININFO SETVCPUAFFINITY SHADOW_OP MAX_MEM
+    works: CREATEDOMAIN DESTROYDOMAIN PAUSEDOMAIN UNPAUSEDOMAIN GETDOMAININFO SETVCPUAFFINITY MAX_MEM
         SETVCPUCONTEXT GETVCPUCONTEXT GETVCPUINFO MAX_VCPUS SCHEDULER_OP SETDOMAINHANDLE SETDEBUGGING IRQ_PERMISSION
         GSI_PERMISSION IOMEM_PERMISSION IOPORT_PERMISSION HYPERCALL_INIT SETTIMEOFFSET GETVCPUAFFINITY RESUMEDOMAIN
         SENDTRIGGER SUBSCRIBE SET_ADDRESS_SIZE GET_ADDRESS_SIZE SET_EXT_VCPUCONTEXT GET_EXT_VCPUCONTEXT GETTSCINFO
-        SETTSCINFO GETPAGEFRAMEINFO3 SET_VIRQ_HANDLER SETNODEAFFINITY GETNODEAFFINITY GET_CPU_POLICY SET_CPU_POLICY
+        SETTSCINFO SET_VIRQ_HANDLER SETNODEAFFINITY GETNODEAFFINITY GET_CPU_POLICY SET_CPU_POLICY
         SETVCPUEXTSTATE GETVCPUEXTSTATE GET_VCPU_MSRS SET_VCPU_MSRS SETVNUMAINFO;
+    (works "every page counts as changed; none as seen to change while the domain runs, so that one round is sent live"):
+        SHADOW_OP;
+    (works "page tables of a domain that runs while its changes are noted are told as nothing to send"):
+        GETPAGEFRAMEINFO3;
     (absent "PV domains have no such pool"): GET_PAGING_MEMPOOL_SIZE SET_PAGING_MEMPOOL_SIZE;
     (absent "gone from Xen, or of another architecture"): SOFT_RESET_CONT REAL_MODE_AREA SET_OPT_FEATURE CACHEFLUSH
         VUART_OP DT_OVERLAY;

@@ -1,15 +1,15 @@
 //! Domains of the fake host, as domctl sees them. Every change is an effect, and the next one can be refused.
 
-use abi::domctl_domain::DomainInfo;
+use abi::domctl_domain::{DomainInfo, FrameKind};
 use abi::domctl_vcpu::{VcpuInformation, VcpuMsr};
 use abi::version::DomainHandle;
 use abi::xen_x86::{CpuidLeaf, MsrEntry, VcpuGuestContext};
 use abi::{DomainId, Errno, Gfn, Mfn, Pirq, Port, Result, VcpuId, Virq};
 use hypercalls::authority::{ControlDomain, Target};
 use hypercalls::op::domctl::{
-    Affinity, AffinityWish, Components, CpuPolicyHost, Debugging, DomainMemoryHost, DomainTimeHost, EntryCallbacks,
-    Grant, GrantLimits, InformationHost, LifecycleHost, PlacementHost, PolicyFault, PolicyOf, RightsHost, Share,
-    TscState, VcpuPresence, VcpuRegistersHost, VcpuStateHost, WantedDomain,
+    Affinity, AffinityWish, Components, CpuPolicyHost, Debugging, DirtyLog, DomainMemoryHost, DomainTimeHost,
+    EntryCallbacks, Grant, GrantLimits, InformationHost, LifecycleHost, PlacementHost, PolicyFault, PolicyOf,
+    RightsHost, Share, TscState, VcpuPresence, VcpuRegistersHost, VcpuStateHost, WantedDomain,
 };
 use hypercalls::op::vcpu::Progress;
 use hypercalls::op::vcpu_context::CheckedContext;
@@ -99,8 +99,8 @@ impl DomainMemoryHost for Fake {
     fn set_max_pages(&mut self, _target: Target, pages: u64) -> Result<()> {
         self.attempt("max pages", pages)
     }
-    fn frame_kind(&self, _target: Target, frame: Gfn) -> u32 {
-        0x1000_0000 + frame.0 as u32
+    fn frame_kind(&self, _target: Target, frame: Gfn) -> FrameKind {
+        FrameKind((frame.0 as u32) << 28)
     }
     fn fill_hypercall_page(&mut self, _target: Target, frame: Mfn) -> Result<()> {
         self.attempt("hypercall page", frame.0)
@@ -111,8 +111,8 @@ impl DomainMemoryHost for Fake {
     fn log_dirty_end(&mut self, target: Target) -> Result<()> {
         self.attempt("no log", target.id().0)
     }
-    fn log_dirty_pages(&self, _target: Target) -> Result<Option<u64>> {
-        Ok(Some(1020))
+    fn dirty_log(&self, _target: Target) -> Result<Option<DirtyLog>> {
+        Ok(self.dirty_log)
     }
 }
 

@@ -19,6 +19,7 @@ use hypercalls::authority::Policy;
 use hypercalls::behalf::{Accountable, Behalf};
 use hypercalls::guest::{GuestMemory, Preemption};
 use hypercalls::op::console::ConsoleHost;
+use hypercalls::op::domctl::DirtyLog;
 use hypercalls::op::platform::CpuChange;
 use hypercalls::op::version::{BuildFacts, VersionHost};
 use hypercalls::op::virtual_numa::VirtualTopology;
@@ -65,6 +66,7 @@ pub struct Fake {
     pub ring: Ring,
     pub idle_limits: [u32; 2],
     pub held: std::collections::BTreeMap<u64, hypercalls::op::sysctl::FrameHold>,
+    pub dirty_log: Option<DirtyLog>,
     pub domain_map: Vec<abi::memory::E820Entry>,
     pub machine_map: Vec<abi::memory::E820Entry>,
     /// On whose behalf calls worked, in order.
@@ -76,6 +78,7 @@ impl Fake {
     pub fn new() -> Self {
         Self {
             memory: Memory::new(),
+            dirty_log: None,
             effects: RefCell::default(),
             caller: DomainId(0),
             control: true,

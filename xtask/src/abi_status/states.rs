@@ -16,8 +16,8 @@ const DISPATCHER: &str = "hypercalls/src/dispatch.rs";
 /// What an operation does here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum State {
-    /// What Xen does.
-    Works,
+    /// What Xen does; the text, if there is any, says what is conservative about it.
+    Works(String),
     /// What a Xen built or booted without the feature does; the text says which.
     Absent(String),
     /// Not yet; the text says what is left.
@@ -59,7 +59,7 @@ pub fn distrust_unrouted(states: &mut States, dispatcher: &Source) {
         lines.into_iter().any(|line| dispatcher.has_word(line, "Call") && dispatcher.has_word(line, name))
     };
     for ((call, _), state) in states.iter_mut() {
-        if *state == State::Works && !routed(*call) {
+        if matches!(state, State::Works(_)) && !routed(*call) {
             *state = State::Missing("the dispatcher does not lead to it".to_string());
         }
     }
@@ -79,7 +79,7 @@ pub fn parse(text: &str) -> Result<States> {
             if operation == "-" { None } else { Some(operation.parse().with_context(|| line.to_string())?) };
         let key = (call.parse().with_context(|| line.to_string())?, operation);
         let state = match state {
-            "works" => State::Works,
+            "works" => State::Works(why),
             "absent" => State::Absent(why),
             "missing" => State::Missing(why),
             other => bail!("unknown state {other:?}"),

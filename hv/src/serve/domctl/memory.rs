@@ -3,7 +3,10 @@
 use core::sync::atomic::Ordering::{AcqRel, Acquire};
 
 use abi::{Errno, Gfn, Mfn, Result, domctl_domain::FrameKind};
-use hypercalls::{authority::Target, op::domctl::DomainMemoryHost};
+use hypercalls::{
+    authority::Target,
+    op::domctl::{DirtyLog, DomainMemoryHost},
+};
 use pv_mmu::{FrameType, get_page_and_type, put_page_and_type};
 
 use crate::{
@@ -20,13 +23,13 @@ impl DomainMemoryHost for Caller<'_> {
         Ok(())
     }
 
-    fn frame_kind(&self, target: Target, frame: Gfn) -> u32 {
-        let Some(info) = frame_table::frames().get(Mfn(frame.0)) else { return FrameKind::INVALID.0 };
+    fn frame_kind(&self, target: Target, frame: Gfn) -> FrameKind {
+        let Some(info) = frame_table::frames().get(Mfn(frame.0)) else { return FrameKind::INVALID };
         if info.reference().owner() != target.id() {
-            return FrameKind::INVALID.0;
+            return FrameKind::INVALID;
         }
         if info.reference().is_broken() {
-            return FrameKind::BROKEN.0;
+            return FrameKind::BROKEN;
         }
         let word = info.type_word();
         let kind = match word.frame_type() {
@@ -34,9 +37,9 @@ impl DomainMemoryHost for Caller<'_> {
             FrameType::L2 => FrameKind::L2_TABLE,
             FrameType::L3 => FrameKind::L3_TABLE,
             FrameType::L4 => FrameKind::L4_TABLE,
-            _ => return FrameKind::NO_TABLE.0,
+            _ => return FrameKind::NO_TABLE,
         };
-        kind.0 | if word.is_pinned() { FrameKind::PINNED_TABLE.0 } else { 0 }
+        if word.is_pinned() { kind.with(FrameKind::PINNED_TABLE) } else { kind }
     }
 
     fn fill_hypercall_page(&mut self, target: Target, frame: Mfn) -> Result<()> {
@@ -61,9 +64,13 @@ impl DomainMemoryHost for Caller<'_> {
         if logs.swap(false, AcqRel) { Ok(()) } else { Err(Errno::EINVAL) }
     }
 
-    fn log_dirty_pages(&self, target: Target) -> Result<Option<u64>> {
+    fn dirty_log(&self, target: Target) -> Result<Option<DirtyLog>> {
         let domain = named(target)?;
+        if !domain.logs_dirty.load(Acquire) {
+            return Ok(None);
+        }
         let [maximum, ..] = &domain.shared().arch;
-        Ok(domain.logs_dirty.load(Acquire).then(|| maximum.load(Acquire)))
+        let runs = domain.shutdown().reason().is_none() && !domain.is_paused();
+        Ok(Some(DirtyLog { pages: maximum.load(Acquire), runs }))
     }
 }

@@ -1,8 +1,8 @@
 //! domctl: a domain's memory: its limit, what its frames are used as, its hypercall page, which pages changed.
 
 use abi::domctl_domain::{
-    AddressSize, HypercallInit, MaxMem, PageFrameInfo, PagingMempool, SHADOW_LOG_DIRTY, SetCacheColors, ShadowOp,
-    ShadowOperation, ShadowStatistics,
+    AddressSize, FrameKind, HypercallInit, MaxMem, PageFrameInfo, PagingMempool, SHADOW_LOG_DIRTY, SetCacheColors,
+    ShadowOp, ShadowOperation, ShadowStatistics,
 };
 use abi::{Errno, Gfn, Mfn, Result};
 
@@ -16,8 +16,8 @@ use crate::outcome::Reply;
 pub trait DomainMemoryHost {
     /// Changes how many frames the domain may have; it may have more already.
     fn set_max_pages(&mut self, target: Target, pages: u64) -> Result<()>;
-    /// What a frame is used as, in the form of `FrameKind`.
-    fn frame_kind(&self, target: Target, frame: Gfn) -> u32;
+    /// What a frame is used as.
+    fn frame_kind(&self, target: Target, frame: Gfn) -> FrameKind;
     /// Fills a page with the code by which kernels make hypercalls. Errors: `EINVAL` not the domain's or not
     /// writable.
     fn fill_hypercall_page(&mut self, target: Target, frame: Mfn) -> Result<()>;
@@ -25,8 +25,17 @@ pub trait DomainMemoryHost {
     fn log_dirty_begin(&mut self, target: Target) -> Result<()>;
     /// Ends it. Errors: `EINVAL` it does not.
     fn log_dirty_end(&mut self, target: Target) -> Result<()>;
-    /// Whether changes are noted, and one more than the highest page number.
-    fn log_dirty_pages(&self, target: Target) -> Result<Option<u64>>;
+    /// The log of changes, if one is kept.
+    fn dirty_log(&self, target: Target) -> Result<Option<DirtyLog>>;
+}
+
+/// A log of the pages that a domain changes, as a migration has it kept.
+#[derive(Clone, Copy)]
+pub struct DirtyLog {
+    /// One more than the highest page number.
+    pub pages: u64,
+    /// Whether the domain runs: what it has changed is not all that it is going to.
+    pub runs: bool,
 }
 
 const KILOBYTE_SHIFT: u32 = 2;
@@ -47,6 +56,11 @@ pub(super) fn max_mem<H: DomainMemoryHost>(host: &mut H, request: &Request, targ
 }
 
 /// getpageframeinfo3(61): numbers are replaced by uses. Errors: `E2BIG`, `EFAULT`.
+///
+/// Of a domain that runs while its changes are noted, page tables are told as frames with nothing to send. Every page
+/// counts as changed, so what they hold is sent when it has stopped, whatever is said now; and a table that the guest
+/// frees and fills with data between this answer and the reader's look would end the migration (libxenguest takes an
+/// entry with bit 7 set for a superpage, and gives up).
 pub(super) fn frame_info<H>(host: &H, request: &Request, target: Target) -> Result<()>
 where
     H: DomainMemoryHost + GuestMemory,
@@ -55,13 +69,16 @@ where
     if asked.count > FRAMES_MAX {
         return Err(Errno::E2BIG);
     }
+    let withholds_tables = host.dirty_log(target)?.is_some_and(|log| log.runs);
     for first in (0..asked.count).step_by(STRIDE) {
         let mut entries = [0_u64; STRIDE];
         let count = (asked.count - first).min(STRIDE as u64) as usize;
         let Some(part) = entries.get_mut(..count) else { return Err(Errno::EINVAL) };
         guest::read_array(host, asked.array, first, part)?;
         for entry in part.iter_mut() {
-            *entry = u64::from(host.frame_kind(target, Gfn(*entry)));
+            let kind = host.frame_kind(target, Gfn(*entry));
+            let told = if withholds_tables && kind.is_table() { FrameKind::INVALID } else { kind };
+            *entry = u64::from(told.0);
         }
         for (offset, entry) in (0..).zip(part.iter()) {
             guest::write(host, asked.array.element(first + offset), entry)?;
@@ -124,13 +141,16 @@ where
     Ok(0)
 }
 
-/// Says that every page changed. A preempted call keeps its progress in the structure's padding, which means nothing to
-/// callers: bytes of the bitmap that have been written.
+/// Says that every page changed. While the domain runs, the number of pages that were seen to change is told as 0, none
+/// being watched: another live round would bring the toolstack no further than this one, and from 0 it learns to stop
+/// the domain now. A preempted call keeps its progress in the structure's padding, which means nothing to callers:
+/// bytes of the bitmap that have been written, in chunks.
 fn report_dirty<H>(host: &mut H, request: &Request, target: Target, mut asked: ShadowOp) -> Reply
 where
     H: DomainMemoryHost + GuestMemory + Preemption,
 {
-    let pages = host.log_dirty_pages(target)?.ok_or(Errno::EINVAL)?.min(asked.pages);
+    let log = host.dirty_log(target)?.ok_or(Errno::EINVAL)?;
+    let pages = log.pages.min(asked.pages);
     let bytes = pages.div_ceil(8);
     if !asked.bitmap.is_null() {
         let mut done = u64::from(asked.reserved) * CHUNK;
@@ -155,7 +175,7 @@ where
     }
     asked.reserved = 0;
     asked.pages = pages;
-    asked.statistics = ShadowStatistics { faults: 0, dirty: pages as u32 };
+    asked.statistics = ShadowStatistics { faults: 0, dirty: if log.runs { 0 } else { pages as u32 } };
     request.answer(host, &asked)?;
     Ok(0)
 }
