@@ -89,7 +89,7 @@ numbers! {
         GSI_PERMISSION = 88, "XEN_DOMCTL_gsi_permission";
         /// From Xen 4.20 on.
         SET_LLC_COLORS = 89, "XEN_DOMCTL_set_llc_colors";
-        /// From Xen 4.21 on.
+        /// From Xen 4.21 on; its interface version is [`DOMCTL_STABLE_VERSION`].
         GET_DOMAIN_STATE = 90, "";
         GDBSX_GUESTMEMIO = 1000, "XEN_DOMCTL_gdbsx_guestmemio";
         GDBSX_PAUSEVCPU = 1001, "XEN_DOMCTL_gdbsx_pausevcpu";
@@ -101,6 +101,8 @@ numbers! {
 constants! {
     /// What every request must carry, checked before anything else (`EACCES`).
     pub const DOMCTL_INTERFACE_VERSION: u32 = 0x15, "XEN_DOMCTL_INTERFACE_VERSION";
+    /// What a request must carry whose operation never changes.
+    pub const DOMCTL_STABLE_VERSION: u32 = 0, "";
 }
 
 wire! {

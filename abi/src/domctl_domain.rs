@@ -40,6 +40,21 @@ numbers! {
         HAP = 1 << 8, "XEN_DOMINF_hap";
     }
 
+    /// How far a domain is in its life, as get_domain_state tells.
+    pub struct DomainState(u16) {
+        EXIST = 1 << 0, "";
+        SHUTDOWN = 1 << 1, "";
+        DYING = 1 << 2, "";
+        DEAD = 1 << 3, "";
+    }
+
+    /// What a domain may do, as get_domain_state tells.
+    pub struct DomainCapabilities(u16) {
+        CONTROL = 1 << 0, "";
+        HARDWARE = 1 << 1, "";
+        XENSTORE = 1 << 2, "";
+    }
+
     /// What a frame is used as, in an entry of getpageframeinfo3.
     pub struct FrameKind(u32) {
         NO_TABLE = 0, "XEN_DOMCTL_PFINFO_NOTAB";
@@ -367,6 +382,18 @@ wire! {
         pub pad: u32 = "pad",
         /// Which.
         pub colors: GuestHandle<u32> = "llc_colors",
+    }
+
+    /// get_domain_state. Came with Xen 4.21, whose headers say: `struct xen_domctl_get_domain_state`.
+    pub struct GetDomainState = "", 16 {
+        /// Out.
+        pub state: DomainState = "",
+        /// Out.
+        pub capabilities: DomainCapabilities = "",
+        /// Zero.
+        pub pad: u32 = "",
+        /// Out: what no other domain has, before or after.
+        pub unique_id: u64 = "",
     }
 
     /// assign_device, test_assign_device, deassign_device for PCI.

@@ -46,6 +46,13 @@ impl<P: Platform> GlobalVirqs<P> {
         }
     }
 
+    /// Whether it is `ports` that hears of a global VIRQ: chosen for it, or the hardware domain's if nobody was, and bound.
+    pub fn is_heard_by(&self, virq: Virq, ports: &Arc<Ports<P>>, hardware_domain: &Arc<Ports<P>>) -> bool {
+        let handler = self.handlers.lock().get(virq.0 as usize).and_then(Clone::clone);
+        Arc::ptr_eq(handler.as_ref().unwrap_or(hardware_domain), ports)
+            && ports.vcpu(VcpuId(0)).is_some_and(|slot| slot.virq_port(virq) != 0)
+    }
+
     /// Raises a global VIRQ; `hardware_domain` gets it when nobody else was chosen.
     pub fn raise(&self, virq: Virq, hardware_domain: &Arc<Ports<P>>) -> Wake<P> {
         let handler = self.handlers.lock().get(virq.0 as usize).and_then(Clone::clone);

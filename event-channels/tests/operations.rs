@@ -167,13 +167,17 @@ fn virqs() {
 fn global_virqs_find_their_domain() {
     let (hardware, other) = (Domain::new(0, 1), Domain::new(1, 1));
     let virqs = GlobalVirqs::<Fake>::default();
+    let hears = |domain: &Domain| virqs.is_heard_by(Virq::DOM_EXC, &domain.ports, &hardware.ports);
+    assert!(!hears(&hardware), "not bound");
     hardware.ports.bind_virq(Virq::DOM_EXC, VcpuId(0)).unwrap();
     other.ports.bind_virq(Virq::DOM_EXC, VcpuId(0)).unwrap();
     assert_eq!(error(virqs.set_handler(Virq::TIMER, other.ports.clone())), Errno::EINVAL);
     assert_eq!(error(virqs.set_handler(Virq(24), other.ports.clone())), Errno::EINVAL);
     assert_eq!(woken(virqs.raise(Virq::DOM_EXC, &hardware.ports)), [(0, 0)]);
+    assert_eq!((hears(&hardware), hears(&other)), (true, false));
     virqs.set_handler(Virq::DOM_EXC, other.ports.clone()).unwrap();
     assert_eq!(woken(virqs.raise(Virq::DOM_EXC, &hardware.ports)), [(1, 0)]);
+    assert_eq!((hears(&hardware), hears(&other)), (false, true));
     virqs.forget(&other.ports);
     hardware.clear_pending(Port(1));
     hardware.take_upcall(0);

@@ -62,6 +62,7 @@ struct Host {
     preempt: Cell<bool>,
     paused: Cell<bool>,
     woken: RefCell<Vec<(DomainId, u32)>>,
+    heard: RefCell<Vec<Virq>>,
 }
 
 const MEMORY: u64 = 0x10_0000;
@@ -87,6 +88,7 @@ impl Host {
             preempt: Cell::new(false),
             paused: Cell::new(false),
             woken: RefCell::default(),
+            heard: RefCell::default(),
         }
     }
 
@@ -188,6 +190,9 @@ impl EventHost for Host {
     fn pin_event_page(&self, frame: Gfn) -> Result<Arc<EventPage>> {
         if frame == Gfn(7) { Ok(Arc::new(std::array::from_fn(|_| Default::default()))) } else { Err(Errno::EINVAL) }
     }
+    fn virq_bound(&self, virq: Virq) {
+        self.heard.borrow_mut().push(virq);
+    }
     fn wake(&self, wake: Wake<Fake>) {
         wake.discharge(|kick| {
             let Kick::Vcpu(target) = kick else { panic!("no consumer here") };
@@ -278,6 +283,7 @@ fn interrupts() {
     let mut virq = BindVirq { virq: Virq::DEBUG, vcpu: VcpuId(1), port: Port(0) };
     assert_eq!(host.call(Operation::BIND_VIRQ, &mut virq), Ok(0));
     assert_eq!(host.errno(Operation::BIND_VIRQ, virq), Errno::EEXIST);
+    assert_eq!(host.heard.take(), [Virq::DEBUG], "what is bound begins");
     let status = host.status(SELF, virq.port);
     assert_eq!((status.status, status.target, status.vcpu), (ChannelStatus::VIRQ, 1, VcpuId(1)));
     let mut pirq = BindPirq { pirq: Pirq(3), flags: 1, port: Port(0) };

@@ -262,15 +262,25 @@ const TOOLSTACK_SYSCTL: &[&str] = &[
 ];
 
 /// Structs of this crate that C has no twin of: path.
-pub const STRUCTS_OUTSIDE_C: List =
-    &[("abi::memory::E820Entry", "the PC firmware's record; the interface names it only")];
+pub const STRUCTS_OUTSIDE_C: List = &[
+    ("abi::domctl_domain::GetDomainState", "newer than 4.20"),
+    ("abi::memory::E820Entry", "the PC firmware's record; the interface names it only"),
+];
 
 /// Constants of this crate that C has no twin of: path.
 pub const CONSTANTS_OUTSIDE_C: List = &[
     ("abi::call::CALL_LIMIT", "size of the call table"),
     ("abi::call::HYPERCALL_PAGE_SLOT", "what guests see in a hypercall page"),
     ("abi::domctl::DomctlOperation::SOFT_RESET_CONT", "in the headers for Xen itself only"),
+    ("abi::domctl::DOMCTL_STABLE_VERSION", "newer than 4.20"),
     ("abi::domctl::DomctlOperation::GET_DOMAIN_STATE", "newer than 4.20"),
+    ("abi::domctl_domain::DomainCapabilities::CONTROL", "newer than 4.20"),
+    ("abi::domctl_domain::DomainCapabilities::HARDWARE", "newer than 4.20"),
+    ("abi::domctl_domain::DomainCapabilities::XENSTORE", "newer than 4.20"),
+    ("abi::domctl_domain::DomainState::DEAD", "newer than 4.20"),
+    ("abi::domctl_domain::DomainState::DYING", "newer than 4.20"),
+    ("abi::domctl_domain::DomainState::EXIST", "newer than 4.20"),
+    ("abi::domctl_domain::DomainState::SHUTDOWN", "newer than 4.20"),
     ("abi::event_channel::EventChannelOperation::RESET_CONTINUATION", "in the headers for Xen itself only"),
     ("abi::features::Feature::GRANT_MAP_IDENTITY", "in the headers for old interface versions only"),
     ("abi::memory::MemoryOperation::GET_MFN_FROM_PFN", "newer than 4.20"),

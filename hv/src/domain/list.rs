@@ -16,7 +16,7 @@ use abi::{DomainId, Errno, Result};
 use locks::{Level, Lock};
 use spin::Once;
 
-use super::Domain;
+use super::{Domain, changes};
 
 /// The domain that runs the hardware.
 pub const HARDWARE_DOMAIN: DomainId = DomainId(0);
@@ -154,6 +154,7 @@ pub fn publish(domain: &'static Domain, id: NewId) {
     }
     drop(adding);
     id.keep();
+    changes::note(domain.id);
     crate::time::wallclock::show(domain);
 }
 
@@ -167,6 +168,7 @@ pub fn withdraw(domain: &'static Domain) {
     while let Some(next) = follow(place) {
         if core::ptr::eq(next, domain) {
             place.store(domain.next.load(Acquire), Release);
+            changes::note(domain.id);
             return;
         }
         place = &next.next;

@@ -1,5 +1,6 @@
 //! Domains and their vCPUs: everything the hypervisor knows of one guest hangs off its [`Domain`].
 
+pub mod changes;
 mod events;
 mod hold;
 mod list;

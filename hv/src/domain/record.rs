@@ -104,6 +104,8 @@ impl Drop for SharedPage {
 pub struct Domain {
     /// Its id.
     pub id: DomainId,
+    /// What no other domain has, before or after.
+    pub serial: u64,
     /// What it may do with the machine.
     pub rights: Rights,
     /// Its account of frames.
@@ -195,6 +197,8 @@ impl Drop for Unpublished {
     }
 }
 
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
+
 impl Domain {
     /// Makes a domain without vCPUs. Errors: `ENOMEM`, `EINVAL` for impossible sizes.
     pub fn create(id: NewId, wanted: NewDomain) -> Result<Unpublished> {
@@ -206,6 +210,7 @@ impl Domain {
             GrantTable::new(number, wanted.grants, 1, wanted.vcpus, &GrantMemory).map_err(|_| Errno::ENOMEM)?;
         let place = boxed(Domain {
             id: number,
+            serial: NEXT_SERIAL.fetch_add(1, Relaxed),
             rights: Rights::new(wanted.extent, wanted.is_control),
             memory: DomainMemory::new(wanted.maximum_frames),
             ports,

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire};
 
 use abi::{Errno, Port, Result, Virq, sched::ShutdownReason};
 
-use super::{Domain, Kicked, RunFlags, hardware_domain, virqs};
+use super::{Domain, Kicked, RunFlags, changes, hardware_domain, virqs};
 use crate::sched::wake;
 
 /// Most pauses of a toolstack at a time.
@@ -99,6 +99,7 @@ pub fn shut_down(domain: &'static Domain, reason: ShutdownReason) {
         }
         domain.set_flags(RunFlags::STOPPED);
     }
+    changes::note(domain.id);
     domain.tell_queues();
     if hardware_domain().is_some_and(|hardware| core::ptr::eq(hardware, domain)) {
         crate::platform::power::hardware_domain_stopped(reason);

@@ -17,7 +17,7 @@ use event_channels::Progress;
 use grant_tables::{Teardown, release_mappings};
 use pv_mmu::relinquish_frame;
 
-use super::{Domain, Held, Life, Vcpu, hold, retired, virqs};
+use super::{Domain, Held, Life, Vcpu, changes, hold, retired, virqs};
 use crate::{
     cpu,
     fail_point::{Point, hit},
@@ -95,6 +95,7 @@ impl Drop for Turn {
 /// Goes on with taking `domain` down on behalf of `caller`, who belongs to another domain.
 pub fn tear_down(domain: &'static Domain, caller: &Caller<'_>) -> TeardownProgress {
     if domain.advance(Life::Dying) {
+        changes::note(domain.id);
         domain.stop_for_good();
     }
     if domain.is_dead() {
@@ -200,6 +201,7 @@ fn relinquish(turn: &mut Turn) -> TeardownProgress {
     }
     turn.step = FRAMES + frame_table::limit().0;
     domain.advance(Life::Dead);
+    changes::note(domain.id);
     retired::reap_soon();
     virqs::raise(Virq::DOM_EXC);
     TeardownProgress::Done

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use abi::{DomainId, Errno, Gfn, Mfn, Result};
+use abi::{DomainId, Errno, Gfn, Mfn, Result, Virq};
 use event_channels::{Platform, Ports, Wake};
 use hypercalls::{authority::Target, op::event::EventHost};
 use pv_mmu::{FrameType, get_page_and_type};
@@ -43,6 +43,10 @@ impl EventHost for Caller<'_> {
         let frame = Mfn(frame.0);
         get_page_and_type(&Machine, frame, self.domain.id, FrameType::Writable).map_err(|_| Errno::EINVAL)?;
         Ok(GuestEventPage::new(frame))
+    }
+
+    fn virq_bound(&self, virq: Virq) {
+        domain::virqs::bound(virq, self.domain);
     }
 
     #[inline]

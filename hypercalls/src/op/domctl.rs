@@ -14,7 +14,7 @@ mod registers;
 mod rights;
 mod time;
 
-use abi::domctl::{DOMCTL_INTERFACE_VERSION, Domctl, DomctlOperation};
+use abi::domctl::{DOMCTL_INTERFACE_VERSION, DOMCTL_STABLE_VERSION, Domctl, DomctlOperation};
 use abi::{DomainId, Errno, GuestHandle, Result};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -70,6 +70,8 @@ impl<H> DomctlHost for H where
 pub struct Version(u32);
 
 impl Version {
+    /// No release: the operation is the same in all that have it, from Xen 4.21 on.
+    pub const STABLE: Version = Version(DOMCTL_STABLE_VERSION);
     /// Xen 4.17, the oldest that is served.
     pub const XEN_4_17: Version = Version(DOMCTL_INTERFACE_VERSION);
     /// Xen 4.18: getdomaininfo finds the domain it names and no other.
@@ -79,9 +81,13 @@ impl Version {
     /// Xen 4.22, the newest; nothing changed on x86.
     pub const XEN_4_22: Version = Version(0x18);
 
-    /// The version a request states. Errors: `EACCES` for one that is not served.
+    /// The version a request states. Errors: `EACCES` for one that is not served. A stable operation by a release's version
+    /// is one that this release does not know.
     fn of(request: &Domctl) -> Result<Self> {
         let version = Version(request.interface_version);
+        if version == Self::STABLE && request.command == DomctlOperation::GET_DOMAIN_STATE {
+            return Ok(version);
+        }
         if (Self::XEN_4_17..=Self::XEN_4_22).contains(&version) { Ok(version) } else { Err(Errno::EACCES) }
     }
 }
@@ -147,12 +153,14 @@ where
         DomctlOperation::CREATEDOMAIN => None,
         // It looks for itself.
         DomctlOperation::GETDOMAININFO => None,
+        DomctlOperation::GET_DOMAIN_STATE if version == Version::STABLE && domctl.domain == DomainId::INVALID => None,
         _ => Some(authority::find_by_number(host, domctl.domain)?),
     };
     let request = Request { authority: authority::control_domain(host)?, version, domctl, handle: argument };
     host.act_for(behalf_of(command, found));
     match found {
         None if command == DomctlOperation::CREATEDOMAIN => lifecycle::create(host, &request),
+        None if command == DomctlOperation::GET_DOMAIN_STATE => information::changed_domain(host, &request),
         None => information::domain(host, &request),
         Some(found) => on_target(host, &request, found),
     }
@@ -184,6 +192,7 @@ fn only_reads(command: DomctlOperation) -> bool {
             | DomctlOperation::GETNODEAFFINITY
             | DomctlOperation::GET_CPU_POLICY
             | DomctlOperation::GETTSCINFO
+            | DomctlOperation::GET_DOMAIN_STATE
     )
 }
 
@@ -204,6 +213,9 @@ where
         DomctlOperation::SUBSCRIBE => lifecycle::subscribe(host, request, target)?,
         DomctlOperation::SET_VIRQ_HANDLER => lifecycle::set_virq_handler(host, request, target)?,
         DomctlOperation::GETVCPUINFO => information::vcpu(host, request, target)?,
+        DomctlOperation::GET_DOMAIN_STATE if request.version == Version::STABLE => {
+            information::state(host, request, target)?;
+        }
         DomctlOperation::MAX_MEM => memory::max_mem(host, request, target)?,
         DomctlOperation::GETPAGEFRAMEINFO3 => memory::frame_info(host, request, target)?,
         DomctlOperation::HYPERCALL_INIT => memory::hypercall_init(host, request, target)?,
@@ -261,7 +273,7 @@ pub const ROWS: &[Row] = rows!(DomctlOperation {
         GSI_PERMISSION IOMEM_PERMISSION IOPORT_PERMISSION HYPERCALL_INIT SETTIMEOFFSET GETVCPUAFFINITY RESUMEDOMAIN
         SENDTRIGGER SUBSCRIBE SET_ADDRESS_SIZE GET_ADDRESS_SIZE SET_EXT_VCPUCONTEXT GET_EXT_VCPUCONTEXT GETTSCINFO
         SETTSCINFO SET_VIRQ_HANDLER SETNODEAFFINITY GETNODEAFFINITY GET_CPU_POLICY SET_CPU_POLICY
-        SETVCPUEXTSTATE GETVCPUEXTSTATE GET_VCPU_MSRS SET_VCPU_MSRS SETVNUMAINFO;
+        SETVCPUEXTSTATE GETVCPUEXTSTATE GET_VCPU_MSRS SET_VCPU_MSRS SETVNUMAINFO GET_DOMAIN_STATE;
     (works "every page counts as changed; none as seen to change while the domain runs, so that one round is sent live"):
         SHADOW_OP;
     (works "page tables of a domain that runs while its changes are noted are told as nothing to send"):
@@ -277,5 +289,4 @@ pub const ROWS: &[Row] = rows!(DomctlOperation {
         UNBIND_PT_IRQ MEMORY_MAPPING IOPORT_MAPPING SET_ACCESS_REQUIRED VM_EVENT_OP MEM_SHARING_OP MONITOR_OP AUDIT_P2M
         SET_BROKEN_PAGE_P2M SOFT_RESET VMTRACE_OP;
     (missing "PCI passthrough comes later"): ASSIGN_DEVICE TEST_ASSIGN_DEVICE DEASSIGN_DEVICE GET_DEVICE_GROUP;
-    (missing "Xen 4.21's; no domain is marked as changed, and version 0 is refused"): GET_DOMAIN_STATE;
 });

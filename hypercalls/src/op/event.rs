@@ -11,7 +11,7 @@ use abi::event_channel::{
     EventChannelOpCompat, EventChannelOperation, ExpandArray, FIFO_LINK_BITS, InitControl, Reset, Send, SetPriority,
     Status, Unmask,
 };
-use abi::{DomainId, Errno, Gfn, GuestHandle, Result};
+use abi::{DomainId, Errno, Gfn, GuestHandle, Result, Virq};
 use event_channels::{PirqControl, PirqSharing, Platform, PortKind, Ports, Progress, ResetStart, Wake};
 
 use crate::authority::{self, Policy, Target};
@@ -35,6 +35,8 @@ pub trait EventHost {
     fn is_paused_by_toolstack(&self, target: Target) -> bool;
     /// Pins a page of the caller as writable and maps it. Errors: `EINVAL` not such a page, `ENOMEM`.
     fn pin_event_page(&self, frame: Gfn) -> Result<<Self::Platform as Platform>::Page>;
+    /// The caller has bound a VIRQ and hears of what it stands for from now on.
+    fn virq_bound(&self, virq: Virq);
     /// Wakes or kicks whom an event concerns.
     fn wake(&self, wake: Wake<Self::Platform>);
 }
@@ -156,6 +158,7 @@ where
 fn bind_virq<H: EventHost + GuestMemory>(host: &H, argument: GuestHandle<BindVirq>) -> Result<()> {
     let mut request = guest::read(host, argument)?;
     request.port = host.ports().bind_virq(request.virq, request.vcpu)?;
+    host.virq_bound(request.virq);
     guest::write(host, argument, &request)
 }
 

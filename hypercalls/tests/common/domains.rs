@@ -1,6 +1,6 @@
 //! Domains of the fake host, as domctl sees them. Every change is an effect, and the next one can be refused.
 
-use abi::domctl_domain::{DomainInfo, FrameKind};
+use abi::domctl_domain::{DomainCapabilities, DomainInfo, DomainState, FrameKind, GetDomainState};
 use abi::domctl_vcpu::{VcpuInformation, VcpuMsr};
 use abi::version::DomainHandle;
 use abi::xen_x86::{CpuidLeaf, MsrEntry, VcpuGuestContext};
@@ -85,6 +85,23 @@ impl InformationHost for Fake {
     }
     fn domain_from(&self, id: DomainId) -> Option<DomainId> {
         self.domains.range(id.0..).next().map(|&id| DomainId(id))
+    }
+    fn domain_state(&self, id: DomainId) -> Option<GetDomainState> {
+        self.domains.contains(&id.0).then(|| GetDomainState {
+            state: DomainState(DomainState::EXIST.0 | DomainState::DYING.0),
+            capabilities: DomainCapabilities::XENSTORE,
+            pad: 0,
+            unique_id: 0x1_0000_0000 + u64::from(id.0),
+        })
+    }
+    fn follows_domains(&self) -> bool {
+        self.follows
+    }
+    fn take_changed(&self) -> Option<DomainId> {
+        self.changed.borrow_mut().pop_first().map(DomainId)
+    }
+    fn put_changed_back(&self, id: DomainId) {
+        self.changed.borrow_mut().insert(id.0);
     }
     fn vcpu_information(&self, target: Target, vcpu: VcpuId) -> Result<VcpuInformation> {
         match self.vcpu_presence(target, vcpu)? {

@@ -40,6 +40,10 @@ pub struct Fake {
     pub hardware: bool,
     pub model_of: BTreeSet<u16>,
     pub domains: BTreeSet<u16>,
+    /// Domains that have changed, also some that are gone.
+    pub changed: RefCell<BTreeSet<u16>>,
+    /// Whether the caller hears of those.
+    pub follows: bool,
     /// Those of them that have run.
     pub started: BTreeSet<u16>,
     pub topologies: BTreeMap<u16, VirtualTopology>,
@@ -85,6 +89,8 @@ impl Fake {
             hardware: true,
             model_of: BTreeSet::new(),
             domains: BTreeSet::from([0, 5]),
+            changed: RefCell::default(),
+            follows: true,
             started: BTreeSet::new(),
             topologies: BTreeMap::new(),
             cpu_change: CpuChange::Done,

@@ -4,14 +4,16 @@ use core::sync::atomic::Ordering::Acquire;
 
 use abi::{
     DomainId, Errno, Mfn, Result, VcpuId,
-    domctl_domain::{CreateFlags, DomainFlags, DomainInfo, NO_VCPUS, SHUTDOWN_SHIFT},
+    domctl_domain::{
+        CreateFlags, DomainCapabilities, DomainFlags, DomainInfo, DomainState, GetDomainState, NO_VCPUS, SHUTDOWN_SHIFT,
+    },
     domctl_vcpu::VcpuInformation,
     vcpu::Runstate,
 };
 use hypercalls::{authority::Target, op::domctl::InformationHost};
 
 use crate::{
-    domain::{self, Domain, RunFlags, Vcpu},
+    domain::{self, Domain, RunFlags, Vcpu, changes, virqs},
     serve::{Caller, memory::named, policy},
     time::clock,
 };
@@ -23,6 +25,22 @@ impl InformationHost for Caller<'_> {
 
     fn domain_from(&self, id: DomainId) -> Option<DomainId> {
         domain::find_from(id).map(|domain| domain.id)
+    }
+
+    fn domain_state(&self, id: DomainId) -> Option<GetDomainState> {
+        domain::find(id).map(state_of)
+    }
+
+    fn follows_domains(&self) -> bool {
+        virqs::follows_domains(self.domain)
+    }
+
+    fn take_changed(&self) -> Option<DomainId> {
+        changes::take()
+    }
+
+    fn put_changed_back(&self, id: DomainId) {
+        changes::note(id);
     }
 
     fn vcpu_information(&self, target: Target, id: VcpuId) -> Result<VcpuInformation> {
@@ -48,6 +66,32 @@ impl InformationHost for Caller<'_> {
 fn running_time(vcpu: &Vcpu) -> u64 {
     let info = vcpu.time.lock().info(clock::now());
     info.time.get(Runstate::RUNNING.0 as usize).copied().unwrap_or(0)
+}
+
+/// How far a domain is in its life, and what it may do.
+fn state_of(domain: &'static Domain) -> GetDomainState {
+    let is_xenstore = domain.control.lock().identity.flags.contains(CreateFlags::XS_DOMAIN);
+    let mut state = DomainState::EXIST;
+    for (is_set, flag) in [
+        (domain.shutdown().reason().is_some(), DomainState::SHUTDOWN),
+        (domain.is_dying() && !domain.is_dead(), DomainState::DYING),
+        (domain.is_dead(), DomainState::DEAD),
+    ] {
+        if is_set {
+            state = state.with(flag);
+        }
+    }
+    let mut capabilities = DomainCapabilities::default();
+    for (is_set, flag) in [
+        (domain.rights.is_control, DomainCapabilities::CONTROL),
+        (domain.rights.is_hardware(), DomainCapabilities::HARDWARE),
+        (is_xenstore, DomainCapabilities::XENSTORE),
+    ] {
+        if is_set {
+            capabilities = capabilities.with(flag);
+        }
+    }
+    GetDomainState { state, capabilities, pad: 0, unique_id: domain.serial }
 }
 
 /// What tools are told about a domain.
