@@ -6,7 +6,6 @@
 
 #![expect(unsafe_code, reason = "finds records by address")]
 
-use alloc::boxed::Box;
 use core::sync::atomic::{
     AtomicPtr,
     Ordering::{Acquire, Relaxed, Release},
@@ -14,20 +13,16 @@ use core::sync::atomic::{
 
 use abi::{DomainId, Errno, Result};
 use locks::{Level, Lock};
-use spin::Once;
 
 use super::{Domain, changes};
 
 /// The domain that runs the hardware.
 pub const HARDWARE_DOMAIN: DomainId = DomainId(0);
-/// Ids in a part of the table.
-const PART: usize = 256;
-const PARTS: usize = (DomainId::FIRST_RESERVED.0 as usize).div_ceil(PART);
 
-type Part = [AtomicPtr<Domain>; PART];
-
-/// The table by id, made part by part.
-static TABLE: [Once<Box<Part>>; PARTS] = [const { Once::new() }; PARTS];
+/// The domains whose ids leave the same remainder, by that remainder; each leads to the next one. As ids ascend, only
+/// domains of very different ages meet here, and however many ids have been used, nothing had to be allocated for them.
+static BY_REMAINDER: [AtomicPtr<Domain>; REMAINDERS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; REMAINDERS];
+const REMAINDERS: usize = 256;
 /// The domain with the lowest id; each leads to the next one.
 static FIRST: AtomicPtr<Domain> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -78,18 +73,15 @@ pub struct NewId {
 }
 
 impl NewId {
-    /// The next one of all, which is nobody else's from now on. Errors: `ENOMEM`, also when all have been used.
+    /// The next one of all, which is nobody else's from now on. Errors: `ENOMEM` when all have been used.
     pub fn burn() -> Result<DomainId> {
-        let id = DomainId(NUMBERS.lock().choose().ok_or(Errno::ENOMEM)?);
-        make_part(id)?;
-        Ok(id)
+        NUMBERS.lock().choose().map(DomainId).ok_or(Errno::ENOMEM)
     }
 
-    /// This id: one that was burnt for it, or that nobody had. Errors: `EEXIST` it is or was somebody's, `ENOMEM`.
+    /// This id: one that was burnt for it, or that nobody had. Errors: `EEXIST` it is or was somebody's, or can be nobody's.
     pub fn chosen(id: DomainId) -> Result<Self> {
-        make_part(id)?;
         let mut numbers = NUMBERS.lock();
-        if numbers.is_taken(id.0) {
+        if id >= DomainId::FIRST_RESERVED || numbers.is_taken(id.0) {
             return Err(Errno::EEXIST);
         }
         numbers.set(id.0);
@@ -115,21 +107,10 @@ impl Drop for NewId {
     }
 }
 
-/// Errors: `ENOMEM`, `EEXIST` for an id that no domain can have.
-fn make_part(id: DomainId) -> Result<()> {
-    let part = TABLE.get(usize::from(id.0) / PART).ok_or(Errno::EEXIST)?;
-    if !part.is_completed() {
-        let mut fresh = alloc::vec::Vec::new();
-        fresh.try_reserve_exact(PART).map_err(|_| Errno::ENOMEM)?;
-        fresh.resize_with(PART, || AtomicPtr::new(core::ptr::null_mut()));
-        let fresh: Box<Part> = fresh.into_boxed_slice().try_into().map_err(|_| Errno::ENOMEM)?;
-        part.call_once(|| fresh);
-    }
-    Ok(())
-}
-
-fn cell(id: DomainId) -> Option<&'static AtomicPtr<Domain>> {
-    TABLE.get(usize::from(id.0) / PART)?.get()?.get(usize::from(id.0) % PART)
+/// Where the domains with this remainder begin; there always is such a place.
+#[inline]
+fn first_like(id: DomainId) -> Option<&'static AtomicPtr<Domain>> {
+    BY_REMAINDER.get(usize::from(id.0) % REMAINDERS)
 }
 
 #[inline]
@@ -149,8 +130,9 @@ pub fn publish(domain: &'static Domain, id: NewId) {
     }
     domain.next.store(place.load(Relaxed), Relaxed);
     place.store(address, Release);
-    if let Some(cell) = cell(domain.id) {
-        cell.store(address, Release);
+    if let Some(like) = first_like(domain.id) {
+        domain.next_like.store(like.load(Relaxed), Relaxed);
+        like.store(address, Release);
     }
     drop(adding);
     id.keep();
@@ -161,24 +143,37 @@ pub fn publish(domain: &'static Domain, id: NewId) {
 /// Takes a domain out; who has found it already may go on until its CPU passes the gate.
 pub fn withdraw(domain: &'static Domain) {
     let _removing = NUMBERS.lock();
-    if let Some(cell) = cell(domain.id) {
-        cell.store(core::ptr::null_mut(), Release);
+    if let Some(like) = first_like(domain.id) {
+        unlink(like, domain, |other| &other.next_like);
     }
-    let mut place = &FIRST;
-    while let Some(next) = follow(place) {
-        if core::ptr::eq(next, domain) {
-            place.store(domain.next.load(Acquire), Release);
-            changes::note(domain.id);
+    unlink(&FIRST, domain, |other| &other.next);
+    changes::note(domain.id);
+}
+
+/// Leads whoever walks from `first` past `domain`. It still leads on itself, for those who are there just now.
+fn unlink(
+    first: &'static AtomicPtr<Domain>,
+    domain: &Domain,
+    next: impl Fn(&'static Domain) -> &'static AtomicPtr<Domain>,
+) {
+    let mut place = first;
+    while let Some(found) = follow(place) {
+        if core::ptr::eq(found, domain) {
+            place.store(next(found).load(Acquire), Release);
             return;
         }
-        place = &next.next;
+        place = next(found);
     }
 }
 
 /// The domain with this id.
 #[inline]
 pub fn find(id: DomainId) -> Option<&'static Domain> {
-    follow(cell(id)?)
+    let mut domain = follow(first_like(id)?)?;
+    while domain.id != id {
+        domain = follow(&domain.next_like)?;
+    }
+    Some(domain)
 }
 
 /// All domains, ascending.

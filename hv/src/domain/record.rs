@@ -128,6 +128,8 @@ pub struct Domain {
     pub max_vcpus: u32,
     /// The next domain in the list.
     pub(super) next: AtomicPtr<Domain>,
+    /// The next one whose id leaves the same remainder.
+    pub(super) next_like: AtomicPtr<Domain>,
     /// Where the record was allocated, for its end.
     pub(super) own: AtomicPtr<Domain>,
     /// The next record that waits to be freed.
@@ -231,6 +233,7 @@ impl Domain {
             interrupts: crate::interrupt::pirq::DomainInterrupts::new(wanted.pirqs)?,
             max_vcpus: wanted.vcpus,
             next: AtomicPtr::new(core::ptr::null_mut()),
+            next_like: AtomicPtr::new(core::ptr::null_mut()),
             own: AtomicPtr::new(core::ptr::null_mut()),
             retired_next: AtomicPtr::new(core::ptr::null_mut()),
             is_retired: AtomicBool::new(false),
