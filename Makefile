@@ -32,6 +32,7 @@ test: setup
 	@scripts/test.sh quick
 
 test-full: export TOOLS := 4.17 4.20
+test-full: export GUEST_KERNELS := 5.10
 test-full: setup
 	@scripts/test.sh full
 

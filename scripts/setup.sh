@@ -5,6 +5,7 @@
 # 2. Unpacks, without installing them, the hypervisor we compare with and the kernels we boot, into the cache.
 # 3. Fetches the crates named by Cargo.lock.
 # 4. Makes the root file system of a Debian dom0 with Xen's tools, of the versions in TOOLS (4.17; 4.20 is there too).
+# 5. Unpacks further kernels for guests, those in GUEST_KERNELS (none; 5.10 is there).
 # The cache is XENOLITH_CACHE, or xenolith in the user's cache directory. A second run needs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -112,26 +113,36 @@ apt_private_cache() {
     apt-cache -o Dir::Etc::sourceparts="$cache/apt/sources.list.d" -o Dir::State::Lists="$cache/apt/lists" "$@"
 }
 
-# kernel DIRECTORY SERIES: unpacks the newest kernel of a series that Debian's metapackage stands for in any suite, makes
-# its module index and the links `vmlinuz` and `modules`.
+# newest SERIES: of what a metapackage stands for (its records on the input), the newest kernel of a series, if any.
+newest() {
+    sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | grep -F "linux-image-$1." | sort -V | tail -n 1 || true
+}
+
+# index DIRECTORY: makes an unpacked kernel's module index and the links `vmlinuz` and `modules`.
+index() {
+    local directory=$cache/$1 version
+    version=$(basename "$directory"/lib/modules/*)
+    # Busybox knows no compressed modules; the index is made after unpacking so that it names the plain files.
+    find "$directory/lib/modules" -name '*.ko.xz' -exec xz -d {} +
+    PATH=$PATH:/sbin:/usr/sbin depmod -b "$directory" "$version"
+    ln -sfn "boot/vmlinuz-$version" "$directory/vmlinuz"
+    ln -sfn "lib/modules/$version" "$directory/modules"
+}
+
+# kernel DIRECTORY SERIES: unpacks the newest kernel of a series that Debian's metapackage stands for in any suite.
 kernel() {
-    local directory=$1 series=$2 package version
+    local directory=$1 series=$2 package
     if [ ! -e "$cache/$directory/modules" ]; then
         update_lists
-        package=$(apt_private_cache show linux-image-amd64 | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' |
-            grep -F "linux-image-$series." | sort -V | tail -n 1)
+        package=$(apt_private_cache show linux-image-amd64 | newest "$series")
         [ -n "$package" ] || fail "no Debian kernel $series found"
         unpack "$directory" "$package"
-        version=$(basename "$cache/$directory"/lib/modules/*)
-        # Busybox knows no compressed modules; the index is made after unpacking so that it names the plain files.
-        find "$cache/$directory/lib/modules" -name '*.ko.xz' -exec xz -d {} +
-        PATH=$PATH:/sbin:/usr/sbin depmod -b "$cache/$directory" "$version"
-        ln -sfn "boot/vmlinuz-$version" "$cache/$directory/vmlinuz"
-        ln -sfn "lib/modules/$version" "$cache/$directory/modules"
+        index "$directory"
     fi
 }
 
-# A later Debian, for what it ships newer: its lists lie apart from ours, so that nothing is ever installed from it.
+# Another Debian (the later one unless `later` says otherwise), for what it ships newer or older: its lists lie apart from
+# ours, so that nothing is ever installed from it.
 apt_later() {
     local command=$1
     shift
@@ -167,6 +178,19 @@ unpack_later() {
     dpkg-deb -f "$work"/*.deb Package Version > "$directory/.package"
     rm -rf "$work"
     touch "$directory/.complete"
+}
+
+# guest_kernel SERIES: a kernel that only guests run, of the Debian before ours.
+guest_kernel() {
+    [ "$1" = 5.10 ] || fail "GUEST_KERNELS: there is no kernel $1 for guests; there is 5.10"
+    [ ! -e "$cache/linux-$1/modules" ] || return 0
+    (
+        later=bullseye
+        update_later_lists || fail "cannot read the package lists of Debian $later"
+        package=$(apt_later apt-cache show linux-image-amd64 | newest "$1")
+        [ -n "$package" ] && unpack_later "linux-$1" "$package" || fail "cannot get a kernel $1 of Debian $later"
+        index "linux-$1"
+    )
 }
 
 # The public headers of Xen 4.20; those of 4.17 are installed.
@@ -247,6 +271,7 @@ later_headers
 kernel linux-6.1 6.1
 kernel linux-6.12 6.12
 for version in ${TOOLS:-4.17}; do dom0_root "$version"; done
+for name in ${GUEST_KERNELS:-}; do guest_kernel "$name"; done
 for package in "${stress[@]}"; do unpack "stress/$package" "$package"; done
 fetch_crates
 say "ready (cache: $cache)"

@@ -58,7 +58,7 @@ impl Choice {
         let line = format!("console=hvc0 store={} scenarios={}{rounds}", recipe.store.word(), words.join(","));
         let root = images::root(&self.tools)?;
         let mut extra = drive("root", &root, "snapshot=on");
-        extra.extend(drive("guests", &images::guests()?, "readonly=on"));
+        extra.extend(drive("guests", &images::guests(&recipe.kernels)?, "readonly=on"));
         // The same root once more, for a guest that is a driver domain.
         extra.extend(drive("backend", &root, "snapshot=on"));
         // eager-fpu: QEMU's XSAVE does not fault while CR0.TS is set, so that a dom0 whose registers Xen would load lazily

@@ -52,13 +52,22 @@ pub fn root(tools: &str) -> Result<PathBuf> {
     Ok(root)
 }
 
-fn kernels() -> Result<Vec<PathBuf>> {
-    Ok(vec![places::cached("linux-6.1")?, places::cached("linux-6.12")?])
+/// Those that each guests' disk has, and `further` ones by their names.
+fn kernels(further: &[String]) -> Result<Vec<PathBuf>> {
+    let mut kernels = vec![places::cached("linux-6.1")?, places::cached("linux-6.12")?];
+    for name in further {
+        let kernel = places::cache()?.join(format!("linux-{name}"));
+        if !kernel.join("modules").exists() {
+            bail!("the kernel {name} for guests is missing; run `GUEST_KERNELS={name} make setup`");
+        }
+        kernels.push(kernel);
+    }
+    Ok(kernels)
 }
 
-/// The read-only disk of guest kernels and images.
-pub fn guests() -> Result<PathBuf> {
-    let kernels = kernels()?;
+/// The read-only disk of guest kernels and images; with `further` kernels besides the usual ones.
+pub fn guests(further: &[String]) -> Result<PathBuf> {
+    let kernels = kernels(further)?;
     let mut sources: Vec<PathBuf> = kernels.iter().map(|kernel| kernel.join(".package")).collect();
     sources.extend(["make-guests.sh", "../initrd.sh", "guest/init", "guest/backend"].map(|name| recipes().join(name)));
     let output = places::cache()?.join(format!("images/guests-{}.img", hash_of(&sources)?));

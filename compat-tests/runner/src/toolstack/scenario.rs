@@ -66,6 +66,9 @@ pub struct Recipe {
     /// Which xenstored.
     #[serde(default)]
     pub store: Store,
+    /// Kernels for guests besides 6.1 and 6.12, as set-up's GUEST_KERNELS names them.
+    #[serde(default)]
+    pub kernels: Vec<String>,
     /// What the hypervisor has to say before it resets the machine, of a scenario that ends so and not by power-off.
     pub reset_with: Option<String>,
 }
@@ -103,7 +106,14 @@ impl Scenario {
         let machine = |scenario: &Scenario| {
             let recipe = &scenario.recipe;
             let sizes = (recipe.cpus, recipe.cpu.clone(), recipe.memory, recipe.dom0_memory);
-            (sizes, recipe.counted, recipe.options.clone(), recipe.store, recipe.reset_with.clone())
+            (
+                sizes,
+                recipe.counted,
+                recipe.options.clone(),
+                recipe.store,
+                recipe.kernels.clone(),
+                recipe.reset_with.clone(),
+            )
         };
         machine(self) == machine(other)
     }
