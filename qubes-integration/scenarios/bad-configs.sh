@@ -1,5 +1,6 @@
 #: about = "configurations that cannot or barely work: xl's usual message, Xen's error, nothing left behind"
 #: limit = 300
+#: last = true
 before=$(xl info free_memory)
 try() {
     local name=$1
