@@ -169,11 +169,15 @@ fn unlink(
 /// The domain with this id.
 #[inline]
 pub fn find(id: DomainId) -> Option<&'static Domain> {
-    let mut domain = follow(first_like(id)?)?;
-    while domain.id != id {
-        domain = follow(&domain.next_like)?;
-    }
-    Some(domain)
+    let first = follow(first_like(id)?)?;
+    if first.id == id { Some(first) } else { find_behind(first, id) }
+}
+
+/// The same, where a domain of another age is in front of it. Apart, so that the other case fits into its callers.
+#[cold]
+#[inline(never)]
+fn find_behind(first: &'static Domain, id: DomainId) -> Option<&'static Domain> {
+    core::iter::successors(Some(first), |domain| follow(&domain.next_like)).find(|domain| domain.id == id)
 }
 
 /// All domains, ascending.
