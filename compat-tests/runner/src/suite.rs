@@ -107,7 +107,7 @@ pub fn answer(guest: &Guest, hypervisor: Hypervisor, wish: &Wish) -> Result<Answ
     Ok(answer)
 }
 
-/// Runs guests on one hypervisor and judges them by their own verdict.
+/// Runs guests on one hypervisor and judges them by their own verdict; on ours by the budgets, too.
 pub fn run_on(guests: &[Guest], hypervisor: Hypervisor, wish: &Wish) -> Result<Tally> {
     let mut tally = Tally::default();
     for guest in guests {
@@ -115,9 +115,21 @@ pub fn run_on(guests: &[Guest], hypervisor: Hypervisor, wish: &Wish) -> Result<T
         for (name, cost) in &answer.report.costs {
             println!("  {name:<44} {cost:>8}");
         }
-        settle(&guest.name, &answer.complaints, &mut tally);
+        let mut complaints = answer.complaints;
+        if hypervisor == Hypervisor::Xenolith {
+            complaints.extend(over_budget(guest, &answer.report)?);
+        }
+        settle(&guest.name, &complaints, &mut tally);
     }
     Ok(tally)
+}
+
+/// Operations that cost more than they may.
+fn over_budget(guest: &Guest, report: &Report) -> Result<Vec<String>> {
+    if !guest.recipe.icount || report.verdict.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(budgets::load()?.complaints(&guest.name, &report.costs))
 }
 
 /// Runs guests on both and compares.
@@ -150,9 +162,7 @@ fn compare_one(guest: &Guest, wish: &Wish, listed: &[Allowance]) -> Result<Vec<S
     }
     let mut complaints = own_failures(&ours, &xen.report);
     complaints.extend(compare::figures_above(&guest.recipe.figures_at_most, &xen.report, &ours.report));
-    if guest.recipe.icount && ours.report.verdict.is_some() {
-        complaints.extend(budgets::load()?.complaints(&guest.name, &ours.report.costs));
-    }
+    complaints.extend(over_budget(guest, &ours.report)?);
     let (missing, differing): (Vec<String>, Vec<String>) =
         compare::differences(&guest.name, &xen.report, &ours.report, &allowed)
             .into_iter()
