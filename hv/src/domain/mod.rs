@@ -17,7 +17,7 @@ pub mod virqs;
 
 pub use events::{GuestEventPage, GuestVcpuInfo, HvPlatform, Kicked};
 pub use hold::Held;
-pub use list::{HARDWARE_DOMAIN, NewId, all, find, find_from, hardware_domain};
+pub use list::{HARDWARE_DOMAIN, NewId, all, find, find_from, find_inline, hardware_domain};
 pub use memory::DomainMemory;
 pub use record::{Domain, NewDomain, Unpublished};
 pub use retired::passed;

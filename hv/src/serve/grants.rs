@@ -80,7 +80,7 @@ impl Host for Caller<'_> {
 
     #[inline]
     fn domain(&self, id: DomainId) -> Option<TableOf> {
-        domain::find(id).map(TableOf)
+        domain::find_inline(id).map(TableOf)
     }
 
     #[inline]
