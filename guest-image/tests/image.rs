@@ -207,13 +207,16 @@ fn debian_kernels_load() {
     if kernels.is_empty() {
         eprintln!("no kernel in the cache: nothing tested here");
     }
-    for path in kernels.iter().take(2) {
+    for path in &kernels {
         let module = std::fs::read(path).unwrap();
         let file = Payload::locate(&module).and_then(|payload| payload.unpack(SIZE_LIMIT)).unwrap();
         let image = KernelImage::parse(&file).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(image.virt_base, VIRT_BASE);
         assert_eq!(image.init_p2m, Some(0x80_0000_0000));
-        assert!(image.mod_start_pfn && image.hypercall_page.is_none());
+        assert!(image.mod_start_pfn);
+        // Linux has its hypercall page filled by the hypervisor's loader up to the series 5, and asks for it itself after that.
+        let has_page = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-5."));
+        assert_eq!(image.hypercall_page.is_some(), has_page, "{}", path.display());
         assert!(image.segments().count() >= 3);
         assert!(image.entry > image.virt_start && image.entry < image.virt_end);
     }
