@@ -19,7 +19,7 @@ has_offline() { [ "$(offline "$1")" = "$2" ]; }
 linux busy 'checks=kernel cpus=2' 'vcpus = 2' 'memory = 256'
 told create-busy xl create busy.cfg
 self_checks busy 200
-types busy 'mkdir /load; mount -t tmpfs -o size=40m none /load; while :; do :; done & while :; do head -c 20000000 /dev/urandom > /load/a; md5sum < /load/a > /load/sum; [ "$(md5sum < /load/a)" = "$(cat /load/sum)" ] || echo LOAD damaged; done & echo LOAD runs'
+types busy 'mkdir load; mount -t tmpfs -o size=40m none load; cd load; while :; do :; done & while :; do head -c 20000000 /dev/urandom > a; md5sum < a > sum; [ "$(md5sum < a)" = "$(cat sum)" ] || echo LOAD damaged; done & echo LOAD runs'
 hears busy 60 '^LOAD runs'
 verdict load-runs
 for round in 1 2 3; do
