@@ -185,7 +185,8 @@ guest_kernel() {
     [ "$1" = 5.10 ] || fail "GUEST_KERNELS: there is no kernel $1 for guests; there is 5.10"
     [ ! -e "$cache/linux-$1/modules" ] || return 0
     (
-        later=bullseye
+        # Which lists are fresh was said of the other one.
+        later=bullseye later_lists_are_fresh=
         update_later_lists || fail "cannot read the package lists of Debian $later"
         package=$(apt_later apt-cache show linux-image-amd64 | newest "$1")
         [ -n "$package" ] && unpack_later "linux-$1" "$package" || fail "cannot get a kernel $1 of Debian $later"
